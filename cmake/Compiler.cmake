@@ -1,0 +1,26 @@
+# What every target of this project is compiled with.
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")
+
+add_library(fmesh_options INTERFACE)
+target_compile_options(fmesh_options INTERFACE -Wall -Wextra -Werror -Wnon-virtual-dtor -Woverloaded-virtual)
+if(FMESH_SANITIZE)
+  target_compile_options(fmesh_options INTERFACE -fsanitize=${FMESH_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(fmesh_options INTERFACE -fsanitize=${FMESH_SANITIZE})
+  if(FMESH_SANITIZE MATCHES "thread")
+    # GCC warns of atomic_thread_fence, which Boost.Asio uses and TSan does not model.
+    target_compile_options(fmesh_options INTERFACE -Wno-tsan)
+  endif()
+endif()
+
+find_program(FMESH_CCACHE ccache)
+if(FMESH_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${FMESH_CCACHE})
+endif()
+find_program(FMESH_MOLD mold)
+if(FMESH_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
