@@ -1,0 +1,46 @@
+#include "base/hash.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "base/rng.h"
+
+namespace fmesh {
+namespace {
+
+TEST(Crc32c, GivesTheCheckValueOfTheSpecification) { EXPECT_EQ(crc32c("123456789"), 0xe3069283u); }
+
+TEST(Crc32c, IsTheSameInOnePieceAndInTwo) {
+  Rng rng(7);
+  std::string bytes;
+  for (int i = 0; i < 20'000; ++i) bytes += static_cast<char>(rng.next());
+  for (size_t size : {size_t{0}, size_t{1}, size_t{7}, size_t{3071}, size_t{3072}, size_t{9999}, bytes.size()}) {
+    const std::string_view whole(bytes.data(), size);
+    const size_t cut = size == 0 ? 0 : rng.below(size);
+    // One byte at a time never enters the three-lane loop, so it is an oracle for it.
+    uint32_t slow = 0;
+    for (char c : whole) slow = crc32c(std::string_view(&c, 1), slow);
+    EXPECT_EQ(crc32c(whole), slow) << size;
+    EXPECT_EQ(crc32c(whole.substr(cut), crc32c(whole.substr(0, cut))), slow) << size;
+  }
+}
+
+// Vectors computed with Pulsar's own classes (facts: pulsar.md 10).
+TEST(Murmur3, GivesPulsarsValues) {
+  EXPECT_EQ(murmur3_32(""), 0u);
+  EXPECT_EQ(murmur3_32("key1"), 462881061u);
+  EXPECT_EQ(murmur3_32("k\u00e4y"), 1504466074u);
+  EXPECT_EQ(murmur3_32("\U0001F600"), 1051995898u);
+  EXPECT_EQ(murmur3_32("NONE_KEY"), 504741539u);
+}
+
+TEST(JavaStringHash, GivesPulsarsValues) {
+  EXPECT_EQ(java_string_hash("key1"), 3288498u);
+  EXPECT_EQ(java_string_hash("k\u00e4y"), 110016u);
+  EXPECT_EQ(java_string_hash("\U0001F600"), 1772899u);
+  EXPECT_EQ(java_string_hash("NONE_KEY"), 45784248u);
+}
+
+}  // namespace
+}  // namespace fmesh

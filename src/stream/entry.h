@@ -1,0 +1,100 @@
+// An entry is one append to a partition: Pulsar's MessageMetadata and a payload that holds one record or a batch
+// (facts: pulsar.md 2). The log stores these bytes as they are and the wire carries them, so this codec is the only one.
+//
+// Layout of an entry's bytes: [u32 big endian: metadata size][MessageMetadata][payload], which is the tail of Pulsar's SEND
+// frame after the checksum (facts: pulsar.md 1.1). EntryBuilder and EntryReader belong to one thread; entries are immutable.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "stream/record.h"
+
+namespace fmesh::stream {
+
+enum class Compression : uint8_t { kNone = 0, kLz4 = 1, kZlib = 2, kZstd = 3, kSnappy = 4 };
+
+// Largest entry that is built or accepted, the default of Pulsar's maxMessageSize: 5 MiB.
+inline constexpr size_t kEntrySizeMaxBytes = 5 * 1024 * 1024;
+
+// Collects records and makes one batch entry of them. Reused: finish() leaves it empty with its memory kept.
+class EntryBuilder {
+ public:
+  // `producer_name` is written into every entry.
+  EntryBuilder(std::string producer_name, Compression compression);
+
+  // Adds a record. `record.batch_index` and `publish_time_ms` are ignored; sequence_id is written as given.
+  // REQUIRES: estimated_size_bytes() + the record's size <= kEntrySizeMaxBytes; check with fits().
+  void add(const RecordView& record);
+  bool fits(const RecordView& record) const;
+
+  size_t record_count() const { return count_; }
+  bool empty() const { return count_ == 0; }
+  // Bytes of the payload so far, before compression.
+  size_t estimated_size_bytes() const { return body_.size(); }
+  uint64_t first_sequence_id() const { return first_sequence_id_; }
+  uint64_t last_sequence_id() const { return last_sequence_id_; }
+
+  // The entry with all records added since the last finish(), as a batch entry (num_messages_in_batch present even for one).
+  // REQUIRES: !empty().
+  SharedBytes finish(int64_t publish_time_ms);
+
+ private:
+  std::string producer_name_;
+  Compression compression_;
+  std::string body_;  // [u32 size][SingleMessageMetadata][payload] ...
+  size_t count_ = 0;
+  uint64_t first_sequence_id_ = 0;
+  uint64_t last_sequence_id_ = 0;
+  std::string first_key_;
+  bool first_has_key_ = false;
+  std::string first_ordering_key_;
+};
+
+// What the metadata of an entry says, without looking at its payload.
+struct EntryInfo {
+  std::string_view producer_name;
+  uint64_t sequence_id = 0;          // of the first record
+  uint64_t highest_sequence_id = 0;  // of the last record
+  int64_t publish_time_ms = 0;
+  int64_t event_time_ms = 0;
+  int64_t deliver_at_ms = 0;         // 0: at once
+  uint32_t record_count = 1;
+  bool batched = false;
+  Compression compression = Compression::kNone;
+  uint32_t uncompressed_size = 0;
+  std::string_view payload;          // as stored, perhaps compressed
+};
+
+// Errors: kCorrupt if the bytes are not an entry.
+Result<EntryInfo> read_entry_info(std::string_view bytes);
+
+// Walks the records of an entry. Views stay valid as long as the reader and the bytes it was opened on.
+class EntryReader {
+ public:
+  // Decompresses if needed. Errors: kCorrupt with what is wrong; kFixInput if the entry is encrypted.
+  static Result<EntryReader> open(SharedBytes bytes);
+
+  const EntryInfo& info() const { return info_; }
+  // Reads the next record. False at the end, or at malformed bytes; status() tells which.
+  bool next(RecordView& record);
+  Status status() const;
+
+ private:
+  SharedBytes bytes_;
+  EntryInfo info_;
+  std::shared_ptr<const std::string> uncompressed_;
+  std::string_view rest_;
+  uint32_t index_ = 0;
+  bool malformed_ = false;
+  RecordView single_;  // the one record of an entry without batch framing
+  std::vector<Property> properties_;
+  std::string decoded_key_;  // a base64 key, undone
+};
+
+}  // namespace fmesh::stream

@@ -1,0 +1,40 @@
+// The keyed state of one function: bytes by key, and counters. One table is shared by all instances of the function in
+// this process. A change is visible to the function at once and becomes durable with the Commit that carries it.
+//
+// If that commit fails, the instance that made the change stops and the table is opened anew from what is durable.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace fmesh::stream {
+
+// Largest key and value that state takes.
+inline constexpr size_t kStateKeySizeMaxBytes = 4 * 1024;
+inline constexpr size_t kStateValueSizeMaxBytes = 1024 * 1024;
+
+class StateTable {
+ public:
+  virtual ~StateTable() = default;
+  virtual const std::string& name() const = 0;
+  // The value as the function last put it, durable or not. From any thread.
+  virtual Result<std::optional<std::string>> get(std::string_view key) = 0;
+  // Stages a value (nothing: the key is deleted). From any thread. It reaches the disk with a Commit that lists it.
+  virtual Status put(std::string_view key, std::optional<std::string_view> value) = 0;
+  // Calls `visit` for each key in byte order until it returns false. For people: peek, status, tests.
+  virtual Status scan(std::string_view prefix, std::function<bool(std::string_view, std::string_view)> visit) = 0;
+};
+
+struct StateChange {
+  std::shared_ptr<StateTable> table;
+  std::string key;
+  std::optional<std::string> value;  // nothing: deleted
+};
+
+}  // namespace fmesh::stream
