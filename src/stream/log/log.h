@@ -1,0 +1,32 @@
+// The embedded durable log: streams on the disk of this machine, without a server. It is a stream::Client over a Journal:
+// it keeps the tables of streams, subscriptions, cursors, producers and state, and decides who is handed which entry.
+//
+// Its threads are the journal's committer and the callers'. See docs/internals/log.md.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/disk.h"
+#include "stream/client.h"
+#include "stream/log/journal.h"
+
+namespace fmesh::stream::log {
+
+struct LogOptions {
+  std::string directory;          // the data directory; made if missing
+  JournalOptions journal;         // its directory is set by the log
+  StreamOptions stream_defaults;  // for streams made on first use; -1 fields take the constants in log.cc
+};
+
+class Log : public Client {
+ public:
+  static Result<std::unique_ptr<Log>> open(Disk& disk, const Clock& clock, LogOptions options);
+  // For a log without a committer thread (JournalOptions::own_thread = false): one round of the committer.
+  virtual size_t step() = 0;
+  virtual JournalStats journal_stats() const = 0;
+  virtual std::vector<Damage> damages() const = 0;
+};
+
+}  // namespace fmesh::stream::log
