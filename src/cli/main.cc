@@ -1,0 +1,21 @@
+#include <CLI/CLI.hpp>
+
+#include "cli/command.h"
+
+int main(int argc, char** argv) {
+  using namespace fmesh::cli;
+  // The visible list of verbs.
+  constexpr AddCommand kCommands[] = {add_version};
+
+  CLI::App app{"fmesh runs event-streaming applications described as Kubernetes resources"};
+  app.require_subcommand(1);
+  Exit exit;
+  for (const AddCommand add : kCommands) add(app, exit);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? kExitOk : kExitBadInput;
+  }
+  return exit.code;
+}
