@@ -1,5 +1,5 @@
-// What one instance is told to run: Pulsar's FunctionDetails (package proto, facts: pulsar.md 5.1), the contract between
-// the plan and every instance, ours and Pulsar's stock ones. Field names and enum values are the proto's.
+// What one instance is told to run: Pulsar's FunctionDetails (package proto, facts: pulsar.md 5.1), the contract
+// between the plan and every instance, ours and Pulsar's stock ones. Field names and enum values are the proto's.
 //
 // A value type. Read from and written to protobuf's JSON form by function_details.cc; unknown members are ignored on
 // reading, since newer brokers add some.
