@@ -1,0 +1,16 @@
+# `./do package`: a Debian package of what `cmake --install` gives. Dependencies on shared libraries are found by
+# dpkg-shlibdeps, so they are those of the Debian release it is built on.
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME fmesh)
+set(CPACK_PACKAGE_VENDOR fmesh)
+set(CPACK_PACKAGE_CONTACT "the fmesh developers <fmesh@example.com>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "event-streaming applications described as Kubernetes resources")
+set(CPACK_PACKAGE_DESCRIPTION "fmesh runs functions and connectors joined by durable streams, on one machine, from the YAML of Function Mesh.")
+set(CPACK_RESOURCE_FILE_LICENSE ${CMAKE_SOURCE_DIR}/LICENSE)
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SECTION utils)
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "g++, cmake")
+include(CPack)
