@@ -1,7 +1,7 @@
 # A room is a folder under src/: its *.cc files make the library fmesh_<name>, its *_test.cc files one test program.
 # Tests run through ctest with the label "fast"; slower ones live under tests/.
 function(fmesh_room path)
-  cmake_parse_arguments(ROOM "" "DIRECTORY;PROGRAM" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ROOM "" "DIRECTORY;PROGRAM" "DEPENDS;TEST_DEPENDS" ${ARGN})
   string(REPLACE "/" "_" name ${path})
   set(directory ${CMAKE_SOURCE_DIR}/src/${path})
   if(ROOM_DIRECTORY)
@@ -12,6 +12,7 @@ function(fmesh_room path)
   if(path STREQUAL "stream")
     list(FILTER sources EXCLUDE REGEX "/stream/(log|pulsar)/")
   endif()
+  list(FILTER sources EXCLUDE REGEX "/sim/memory_disk\\.cc$") # a library of its own
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
@@ -37,7 +38,7 @@ function(fmesh_room path)
 
   if(FMESH_TESTS AND tests)
     add_executable(${name}_test ${tests})
-    target_link_libraries(${name}_test PRIVATE fmesh_${name} GTest::gtest GTest::gmock GTest::gtest_main)
+    target_link_libraries(${name}_test PRIVATE fmesh_${name} ${ROOM_TEST_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
     add_test(NAME ${name} COMMAND ${name}_test)
     set_tests_properties(${name} PROPERTIES LABELS fast TIMEOUT 120 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   endif()

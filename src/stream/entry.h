@@ -1,8 +1,10 @@
 // An entry is one append to a partition: Pulsar's MessageMetadata and a payload that holds one record or a batch
-// (facts: pulsar.md 2). The log stores these bytes as they are and the wire carries them, so this codec is the only one.
+// (facts: pulsar.md 2). The log stores these bytes as they are and the wire carries them, so this codec is the only
+// one.
 //
-// Layout of an entry's bytes: [u32 big endian: metadata size][MessageMetadata][payload], which is the tail of Pulsar's SEND
-// frame after the checksum (facts: pulsar.md 1.1). EntryBuilder and EntryReader belong to one thread; entries are immutable.
+// Layout of an entry's bytes: [u32 big endian: metadata size][MessageMetadata][payload], which is the tail of Pulsar's
+// SEND frame after the checksum (facts: pulsar.md 1.1). EntryBuilder and EntryReader belong to one thread; entries are
+// immutable.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +42,8 @@ class EntryBuilder {
   uint64_t first_sequence_id() const { return first_sequence_id_; }
   uint64_t last_sequence_id() const { return last_sequence_id_; }
 
-  // The entry with all records added since the last finish(), as a batch entry (num_messages_in_batch present even for one).
-  // REQUIRES: !empty().
+  // The entry with all records added since the last finish(), as a batch entry (num_messages_in_batch present even for
+  // one). REQUIRES: !empty().
   SharedBytes finish(int64_t publish_time_ms);
 
  private:
@@ -54,6 +56,7 @@ class EntryBuilder {
   std::string first_key_;
   bool first_has_key_ = false;
   std::string first_ordering_key_;
+  std::string compressed_;
 };
 
 // What the metadata of an entry says, without looking at its payload.
@@ -63,12 +66,12 @@ struct EntryInfo {
   uint64_t highest_sequence_id = 0;  // of the last record
   int64_t publish_time_ms = 0;
   int64_t event_time_ms = 0;
-  int64_t deliver_at_ms = 0;         // 0: at once
+  int64_t deliver_at_ms = 0;  // 0: at once
   uint32_t record_count = 1;
   bool batched = false;
   Compression compression = Compression::kNone;
   uint32_t uncompressed_size = 0;
-  std::string_view payload;          // as stored, perhaps compressed
+  std::string_view payload;  // as stored, perhaps compressed
 };
 
 // Errors: kCorrupt if the bytes are not an entry.
@@ -77,7 +80,8 @@ Result<EntryInfo> read_entry_info(std::string_view bytes);
 // Walks the records of an entry. Views stay valid as long as the reader and the bytes it was opened on.
 class EntryReader {
  public:
-  // Decompresses if needed. Errors: kCorrupt with what is wrong; kFixInput if the entry is encrypted.
+  // Decompresses if needed. Errors: kCorrupt with what is wrong; kFixInput if the entry is encrypted or a chunk of a
+  // larger message.
   static Result<EntryReader> open(SharedBytes bytes);
 
   const EntryInfo& info() const { return info_; }
@@ -86,15 +90,21 @@ class EntryReader {
   Status status() const;
 
  private:
+  bool next_single(RecordView& record);
+  bool add_properties(std::string_view message, size_t count, RecordView& record);
+  bool decode_key(RecordView& record);
+
   SharedBytes bytes_;
   EntryInfo info_;
-  std::shared_ptr<const std::string> uncompressed_;
+  SharedBytes uncompressed_;
   std::string_view rest_;
   uint32_t index_ = 0;
   bool malformed_ = false;
-  RecordView single_;  // the one record of an entry without batch framing
-  std::vector<Property> properties_;
-  std::string decoded_key_;  // a base64 key, undone
+  // Properties and undone base64 keys live in blocks, so that the views of earlier records stay valid.
+  std::vector<std::unique_ptr<Property[]>> property_blocks_;
+  size_t properties_left_ = 0;  // in the last block
+  Property* properties_next_ = nullptr;
+  std::vector<std::unique_ptr<std::string>> decoded_keys_;
 };
 
 }  // namespace fmesh::stream

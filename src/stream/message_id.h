@@ -1,5 +1,5 @@
-// Where a record lies: ledger and entry name one append to a partition, the batch index one record in it. The shape and the
-// order are Pulsar's (facts: pulsar.md 3.10); ids of one store mean nothing in another.
+// Where a record lies: ledger and entry name one append to a partition, the batch index one record in it. The shape and
+// the order are Pulsar's (facts: pulsar.md 3.10); ids of one store mean nothing in another.
 #pragma once
 
 #include <cstdint>

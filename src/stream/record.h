@@ -1,5 +1,5 @@
-// One event. RecordView borrows from the entry it was read from and is what hot paths handle; Record owns its bytes and is
-// for everything else. Field names are Pulsar's.
+// One event. RecordView borrows from the entry it was read from and is what hot paths handle; Record owns its bytes and
+// is for everything else. Field names are Pulsar's.
 #pragma once
 
 #include <cstdint>
@@ -18,16 +18,16 @@ struct Property {
 };
 
 struct RecordView {
-  std::string_view payload;
-  std::string_view key;           // meaningful if has_key; base64 is already undone
-  std::string_view ordering_key;  // empty: none
-  std::span<const Property> properties;
-  int64_t event_time_ms = 0;      // 0: not set
-  int64_t publish_time_ms = 0;    // of the entry
+  std::string_view payload = {};
+  std::string_view key = {};           // meaningful if has_key; base64 is already undone
+  std::string_view ordering_key = {};  // empty: none
+  std::span<const Property> properties = {};
+  int64_t event_time_ms = 0;    // 0: not set
+  int64_t publish_time_ms = 0;  // of the entry
   uint64_t sequence_id = 0;
-  int32_t batch_index = -1;       // -1: the entry holds this record alone, without batch framing
+  int32_t batch_index = -1;  // -1: the entry holds this record alone, without batch framing
   bool has_key = false;
-  bool null_value = false;        // a tombstone
+  bool null_value = false;  // a tombstone
 };
 
 struct Record {

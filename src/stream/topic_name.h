@@ -20,8 +20,8 @@ struct TopicName {
   // Errors: kFixInput that names what is wrong with `text` and shows the three accepted forms.
   static Result<TopicName> parse(std::string_view text);
 
-  std::string full() const;                     // persistent://public/default/orders
-  std::string partition(int32_t index) const;   // full() + "-partition-<index>"
+  std::string full() const;                    // persistent://public/default/orders
+  std::string partition(int32_t index) const;  // full() + "-partition-<index>"
   // The index if the local name ends in "-partition-<n>".
   std::optional<int32_t> partition_index() const;
   auto operator<=>(const TopicName&) const = default;
