@@ -14,6 +14,7 @@ TEXT = """
 | `src/stream/log/` | x | `src/stream/` |
 | `src/runtime/` | x | `src/stream/`, `include/fmesh/` |
 | `src/cli/` | x | everything |
+| `sim/` | x | everything |
 
 | include | only in | and |
 |---|---|---|
@@ -50,6 +51,10 @@ class IncludeRule(unittest.TestCase):
 
     def test_cli_includes_everything(self):
         self.assertEqual(check("src/cli/a.cc", '#include "stream/log/log.h"\n#include "runtime/b.h"\n'), [])
+
+    def test_a_test_beside_the_code_may_use_the_simulated_machine(self):
+        self.assertEqual(check("src/stream/a_test.cc", '#include "sim/disk.h"\n'), [])
+        self.assertEqual(len(check("src/stream/a.cc", '#include "sim/disk.h"\n')), 1)
 
     def test_a_library_stays_in_its_room_and_out_of_headers(self):
         self.assertEqual(check("src/stream/log/a.cc", "#include <sqlite3.h>\n"), [])
