@@ -1,5 +1,5 @@
-// The `fmesh` command is a list of verbs; each verb lives in its own file and adds itself to the parser. Wiring only: what
-// a verb does is done by the other rooms.
+// The `fmesh` command is a list of verbs; each verb lives in its own file and adds itself to the parser. Wiring only:
+// what a verb does is done by the other rooms.
 #pragma once
 
 #include <string>
@@ -23,6 +23,7 @@ struct Exit {
 using AddCommand = void (*)(CLI::App& app, Exit& exit);
 
 // One function per verb, in the order of `fmesh --help`; the list is in main.cc.
+void add_validate(CLI::App& app, Exit& exit);
 void add_version(CLI::App& app, Exit& exit);
 
 }  // namespace fmesh::cli

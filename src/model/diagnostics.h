@@ -27,9 +27,13 @@ struct Diagnostic {
   bool operator==(const Diagnostic&) const = default;
 };
 
+inline constexpr size_t kFindingsMax = 10'000;  // a file with more is no file of resources
+inline constexpr size_t kShownMax = 100;        // of render(): more than a person reads
+
 class Diagnostics {
  public:
-  void add(Diagnostic diagnostic) { list_.push_back(std::move(diagnostic)); }
+  // Findings beyond kFindingsMax are dropped.
+  void add(Diagnostic diagnostic);
   void append(Diagnostics other);
   const std::vector<Diagnostic>& list() const { return list_; }
   size_t errors() const { return count(Severity::kError); }

@@ -19,7 +19,7 @@ namespace fmesh::model {
 
 inline constexpr size_t kFileSizeMaxBytes = 16 * 1024 * 1024;  // a mesh of 10,000 components is about 10 MiB
 inline constexpr int kDepthMax = 100;                          // nesting; recursion over a tree is bounded by it
-inline constexpr size_t kNodesMax = 2'000'000;                 // of one file, aliases expanded; ends "billion laughs"
+inline constexpr size_t kNodesMax = 1'000'000;                 // of one file, aliases expanded; ends "billion laughs"
 
 struct Node;
 

@@ -1,0 +1,44 @@
+#include "model/base64.h"
+
+#include <cstdint>
+
+namespace fmesh::model {
+namespace {
+
+int digit_of(char byte) {
+  if (byte >= 'A' && byte <= 'Z') return byte - 'A';
+  if (byte >= 'a' && byte <= 'z') return byte - 'a' + 26;
+  if (byte >= '0' && byte <= '9') return byte - '0' + 52;
+  if (byte == '+') return 62;
+  return byte == '/' ? 63 : -1;
+}
+
+}  // namespace
+
+std::optional<std::string> decode_base64(std::string_view text) {
+  std::string out;
+  uint32_t bits = 0;
+  int held = 0;
+  size_t digits = 0, padding = 0;
+  for (const char byte : text) {
+    if (byte == '\n' || byte == '\r') continue;
+    if (byte == '=') {
+      ++padding;
+      continue;
+    }
+    const int digit = digit_of(byte);
+    if (digit < 0 || padding > 0) return std::nullopt;
+    ++digits;
+    bits = (bits << 6 | static_cast<uint32_t>(digit)) & 0xFFFFFF;
+    held += 6;
+    if (held >= 8) {
+      held -= 8;
+      out += static_cast<char>(bits >> held & 0xFF);
+    }
+  }
+  const bool whole = (digits + padding) % 4 == 0 && padding <= 2;
+  const bool clean = (bits & ((1U << held) - 1)) == 0;
+  return whole && clean ? std::optional(out) : std::nullopt;
+}
+
+}  // namespace fmesh::model

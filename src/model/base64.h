@@ -1,0 +1,13 @@
+// Base64 as Secrets use it: the standard alphabet with padding.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace fmesh::model {
+
+// None if `text` is not base64. Line breaks in it are skipped.
+std::optional<std::string> decode_base64(std::string_view text);
+
+}  // namespace fmesh::model

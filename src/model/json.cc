@@ -1,0 +1,228 @@
+#include "model/json.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cmath>
+#include <vector>
+
+#include "model/scalar.h"
+
+namespace fmesh::model {
+namespace json = boost::json;
+
+Json::Json(const json::value& value) : value_(std::make_shared<const json::value>(value)) {}
+Json::Json(json::value&& value) : value_(std::make_shared<const json::value>(std::move(value))) {}
+
+bool Json::operator==(const Json& other) const {
+  if (value_ == other.value_) return true;
+  return value_ && other.value_ && *value_ == *other.value_;
+}
+
+namespace {
+
+constexpr char kHex[] = "0123456789abcdef";
+
+void write_escape(std::string& out, unsigned code) {
+  out += "\\u";
+  for (int shift = 12; shift >= 0; shift -= 4) out += kHex[(code >> shift) & 0xF];
+}
+
+void write_string(std::string& out, std::string_view text, HtmlEscapes html) {
+  out += '"';
+  for (size_t at = 0; at < text.size(); ++at) {
+    const unsigned char byte = static_cast<unsigned char>(text[at]);
+    switch (byte) {
+      case '"':
+        out += "\\\"";
+        continue;
+      case '\\':
+        out += "\\\\";
+        continue;
+      case '\n':
+        out += "\\n";
+        continue;
+      case '\r':
+        out += "\\r";
+        continue;
+      case '\t':
+        out += "\\t";
+        continue;
+      default:
+        break;
+    }
+    const bool risky = html == HtmlEscapes::kGo && (byte == '<' || byte == '>' || byte == '&');
+    if (byte < 0x20 || risky) {
+      write_escape(out, byte);
+    } else if (html == HtmlEscapes::kGo &&
+               (text.substr(at, 3) == "\xE2\x80\xA8" || text.substr(at, 3) == "\xE2\x80\xA9")) {
+      write_escape(out, text[at + 2] == '\xA8' ? 0x2028 : 0x2029);  // line separators, escaped by Go for JavaScript
+      at += 2;
+    } else {
+      out += static_cast<char>(byte);
+    }
+  }
+  out += '"';
+}
+
+std::vector<const json::key_value_pair*> members(const json::object& object, KeyOrder order) {
+  std::vector<const json::key_value_pair*> list;
+  list.reserve(object.size());
+  for (const auto& member : object) list.push_back(&member);
+  if (order == KeyOrder::kSorted) {
+    std::sort(list.begin(), list.end(), [](auto* a, auto* b) { return a->key() < b->key(); });
+  }
+  return list;
+}
+
+class Writer {
+ public:
+  explicit Writer(const JsonStyle& style) : style_(style) {}
+
+  void write(const json::value& value, int depth) {
+    switch (value.kind()) {
+      case json::kind::null:
+        out += "null";
+        break;
+      case json::kind::bool_:
+        out += value.get_bool() ? "true" : "false";
+        break;
+      case json::kind::int64:
+        out += std::to_string(value.get_int64());
+        break;
+      case json::kind::uint64:
+        out += std::to_string(value.get_uint64());
+        break;
+      // JSON has no infinity; Go refuses it, and null is what other writers do.
+      case json::kind::double_:
+        out += std::isfinite(value.get_double()) ? print_float(value.get_double()) : "null";
+        break;
+      case json::kind::string:
+        write_string(out, value.get_string(), style_.html);
+        break;
+      case json::kind::array:
+        write_array(value.get_array(), depth);
+        break;
+      case json::kind::object:
+        write_object(value.get_object(), depth);
+        break;
+    }
+  }
+
+  std::string out;
+
+ private:
+  void line(int depth) {
+    if (style_.indent > 0) out += "\n" + std::string(static_cast<size_t>(depth * style_.indent), ' ');
+  }
+
+  void write_array(const json::array& array, int depth) {
+    out += '[';
+    bool first = true;
+    for (const json::value& item : array) {
+      if (!first) out += ',';
+      first = false;
+      line(depth + 1);
+      write(item, depth + 1);
+    }
+    if (!first) line(depth);
+    out += ']';
+  }
+
+  void write_object(const json::object& object, int depth) {
+    out += '{';
+    bool first = true;
+    for (const json::key_value_pair* member : members(object, style_.order)) {
+      if (!first) out += ',';
+      first = false;
+      line(depth + 1);
+      write_string(out, member->key(), style_.html);
+      out += style_.indent > 0 ? ": " : ":";
+      write(member->value(), depth + 1);
+    }
+    if (!first) line(depth);
+    out += '}';
+  }
+
+  const JsonStyle& style_;
+};
+
+// True if `text` reads back as the same string when it is written without quotes.
+bool is_plain_yaml(std::string_view text) {
+  if (text.empty() || text.front() == ' ' || text.back() == ' ' || text.back() == ':') return false;
+  if (std::string_view("-?:,[]{}#&*!|>'\"%@`").find(text.front()) != std::string_view::npos) return false;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const unsigned char byte = static_cast<unsigned char>(text[at]);
+    if (byte < 0x20 || byte >= 0x7F) return false;
+    if (text.substr(at, 2) == ": " || text.substr(at, 2) == " #") return false;
+  }
+  Node node;
+  node.text = std::string(text);
+  return resolve_plain(std::move(node)).type == Node::Type::kString && text != "<<" && text != "=";
+}
+
+class YamlWriter {
+ public:
+  std::string out;
+
+  // Writes `value` behind "key:" or "-", which stand at `indent` - 2.
+  void write(const json::value& value, int indent, bool in_sequence) {
+    if (value.is_object() && !value.get_object().empty()) {
+      bool first = in_sequence;
+      for (const auto& member : value.get_object()) {
+        if (first) {
+          out += ' ';
+        } else {
+          line(indent);
+        }
+        first = false;
+        write_scalar_string(member.key());
+        out += ':';
+        // A list stands at the level of its key, as kubectl writes it.
+        write(member.value(), member.value().is_array() ? indent : indent + 2, false);
+      }
+    } else if (value.is_array() && !value.get_array().empty()) {
+      for (const json::value& item : value.get_array()) {
+        line(indent);
+        out += '-';
+        write(item, indent + 2, true);
+      }
+    } else {
+      out += ' ';
+      if (value.is_string()) {
+        write_scalar_string(value.get_string());
+      } else {
+        out += write_json(value);
+      }
+    }
+  }
+
+ private:
+  void line(int indent) {
+    if (!out.empty()) out += '\n';
+    out += std::string(static_cast<size_t>(indent), ' ');
+  }
+  void write_scalar_string(std::string_view text) {
+    if (is_plain_yaml(text)) {
+      out += text;
+    } else {
+      write_string(out, text, HtmlEscapes::kNo);
+    }
+  }
+};
+
+}  // namespace
+
+std::string write_json(const json::value& value, const JsonStyle& style) {
+  Writer writer(style);
+  writer.write(value, 0);
+  return std::move(writer.out);
+}
+
+std::string write_yaml(const json::value& value) {
+  YamlWriter writer;
+  writer.write(value, 0, false);
+  if (writer.out.starts_with(' ')) writer.out.erase(0, 1);  // a scalar or an empty collection alone
+  return writer.out + "\n";
+}
+
+}  // namespace fmesh::model
