@@ -1,10 +1,12 @@
-// The journal is the one file sequence of the embedded log: every entry of every stream, every cursor, producer and state
-// change is part of a transaction, and transactions are appended to one segment file after another. So one fsync makes any
-// number of streams durable, an idle stream costs nothing, and what belongs together (outputs, acknowledgements, state)
-// becomes durable in one write. Entries stay where they were written: the journal is the store, not a copy of it.
+// The journal is the one file sequence of the embedded log: every entry of every stream, every cursor, producer and
+// state change is part of a transaction, and transactions are appended to one segment file after another. So one fsync
+// makes any number of streams durable, an idle stream costs nothing, and what belongs together (outputs,
+// acknowledgements, state) becomes durable in one write. Entries stay where they were written: the journal is the
+// store, not a copy of it.
 //
-// One committer (a thread, or a test by hand) writes; it groups all transactions that are waiting, syncs once, then tells
-// the Tables and calls each `done`. Reads come from any thread. See docs/internals/log.md for the layout and its figures.
+// One committer (a thread, or a test by hand) writes; it groups all transactions that are waiting, syncs once, then
+// tells the Tables and calls each `done`. Reads come from any thread. See docs/internals/log.md for the layout and its
+// figures.
 #pragma once
 
 #include <cstdint>
@@ -47,12 +49,13 @@ struct Applied {
   std::vector<uint64_t> entry_numbers;
 };
 
-// What is kept in memory about the journal's content. All calls come on the committer, in commit order, or during open().
+// What is kept in memory about the journal's content. All calls come on the committer, in commit order, or during
+// open().
 class Tables {
  public:
   virtual ~Tables() = default;
-  // During open(): the state of a checkpoint, then every later transaction. The entries of replayed appends are not read
-  // back; `transaction.appends[i].entry` is empty then.
+  // During open(): the state of a checkpoint, then every later transaction. The entries of replayed appends are not
+  // read back; `transaction.appends[i].entry` is empty then.
   virtual Status restore(std::string_view checkpoint) = 0;
   virtual void apply(const Transaction& transaction, const Applied& applied, bool replaying) = 0;
   // Everything applied so far, as restore() takes it. Called between transactions.
@@ -98,8 +101,8 @@ class Journal {
   using Done = std::function<void(Result<Applied>)>;
 
   // Takes the lock of the directory, restores `tables` and begins a new segment if the last stop was not clean.
-  // Guarantees: no byte of an existing segment is changed. Errors: kFixInput if another process holds the directory or its
-  // format is newer than this program; kCorrupt never: damage is listed in damages() and the rest is served.
+  // Guarantees: no byte of an existing segment is changed. Errors: kFixInput if another process holds the directory or
+  // its format is newer than this program; kCorrupt never: damage is listed in damages() and the rest is served.
   static Result<std::unique_ptr<Journal>> open(Disk& disk, const Clock& clock, JournalOptions options, Tables& tables);
   // Finishes what was submitted, writes a checkpoint, marks the stop as clean.
   virtual ~Journal() = default;
@@ -118,10 +121,11 @@ class Journal {
   // Errors: kCorrupt with file and offset if the first of them is damaged: skip it with first + 1.
   virtual Result<std::vector<SharedBytes>> read(PartitionId partition, uint64_t first, size_t size_max_bytes) = 0;
 
-  // One round of the committer: writes what waits, syncs, applies. Returns the number of transactions. For own_thread=false.
+  // One round of the committer: writes what waits, syncs, applies. Returns the number of transactions. For
+  // own_thread=false.
   virtual size_t step() = 0;
-  // Deletes segments in which nothing is wanted, moves the last live entries of segments that are mostly dead. The committer
-  // does so by itself now and then; tests ask for it.
+  // Deletes segments in which nothing is wanted, moves the last live entries of segments that are mostly dead. The
+  // committer does so by itself now and then; tests ask for it.
   virtual Status collect_garbage() = 0;
 
   virtual JournalStats stats() const = 0;

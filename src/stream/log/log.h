@@ -1,5 +1,6 @@
-// The embedded durable log: streams on the disk of this machine, without a server. It is a stream::Client over a Journal:
-// it keeps the tables of streams, subscriptions, cursors, producers and state, and decides who is handed which entry.
+// The embedded durable log: streams on the disk of this machine, without a server. It is a stream::Client over a
+// Journal: it keeps the tables of streams, subscriptions, cursors, producers and state, and decides who is handed which
+// entry.
 //
 // Its threads are the journal's committer and the callers'. See docs/internals/log.md.
 #pragma once
