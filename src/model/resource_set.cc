@@ -194,7 +194,7 @@ class SetReader {
   void read_resource(const Origin& origin, const Node& node, const Path& path, const std::string& kind) {
     check_top_level(origin, node, path);
     const Metadata metadata = read_metadata(origin, node, path, kind != "BackendConfig");
-    static const Node kNothing;
+    static const Node kNothing{};
     const Node* found = node.find("spec");
     const bool written = found && found->type != Node::Type::kNull;
     if (!written) report(origin, path / "spec", "is missing");
