@@ -24,6 +24,9 @@ using AddCommand = void (*)(CLI::App& app, Exit& exit);
 
 // One function per verb, in the order of `fmesh --help`; the list is in main.cc.
 void add_validate(CLI::App& app, Exit& exit);
+void add_graph(CLI::App& app, Exit& exit);
+void add_crds(CLI::App& app, Exit& exit);
+void add_explain(CLI::App& app, Exit& exit);
 void add_version(CLI::App& app, Exit& exit);
 
 }  // namespace fmesh::cli

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <tuple>
+#include <utility>
 
 #include "model/json.h"
 #include "model/utf8.h"
@@ -149,16 +150,19 @@ namespace {
 
 char lower(char byte) { return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + 32) : byte; }
 
+// Levenshtein, with two neighbours swapped counted as one mistake.
 size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
+  const auto same = [&](size_t line, size_t column) { return lower(a[line - 1]) == lower(b[column - 1]); };
+  std::vector<size_t> before(b.size() + 1), above(b.size() + 1), row(b.size() + 1);
   for (size_t column = 0; column <= b.size(); ++column) row[column] = column;
   for (size_t line = 1; line <= a.size(); ++line) {
-    size_t diagonal = row[0];
+    before = std::exchange(above, row);
     row[0] = line;
     for (size_t column = 1; column <= b.size(); ++column) {
-      const size_t replaced = diagonal + (lower(a[line - 1]) != lower(b[column - 1]));
-      diagonal = row[column];
-      row[column] = std::min({replaced, row[column] + 1, row[column - 1] + 1});
+      row[column] = std::min({above[column - 1] + !same(line, column), above[column] + 1, row[column - 1] + 1});
+      if (line > 1 && column > 1 && same(line, column - 1) && same(line - 1, column)) {
+        row[column] = std::min(row[column], before[column - 2] + 1);
+      }
     }
   }
   return row[b.size()];

@@ -158,6 +158,8 @@ void read_string(std::string& out, const FieldInfo& field, const Node& node, con
 }
 
 bool read_bool(const Node& node, const Path& path, Reader& reader) {
+  if (node.text == "y" || node.text == "Y") return true;
+  if (node.text == "n" || node.text == "N") return false;
   if (node.type != Node::Type::kBool) {
     reader.expected(node, path, "true or false");
     return false;

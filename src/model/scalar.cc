@@ -17,10 +17,10 @@ bool one_of(std::string_view text, const std::array<std::string_view, N>& words)
 }
 
 constexpr std::array<std::string_view, 5> kNulls = {"", "~", "null", "Null", "NULL"};
-constexpr std::array<std::string_view, 11> kTrue = {"y",    "Y",    "yes", "Yes", "YES", "true",
-                                                    "True", "TRUE", "on",  "On",  "ON"};
-constexpr std::array<std::string_view, 11> kFalse = {"n",     "N",     "no",  "No",  "NO", "false",
-                                                     "False", "FALSE", "off", "Off", "OFF"};
+// Without the y and n of YAML 1.1: kubectl's library takes them for booleans, and hardly anyone else does. A key `n` or
+// a tenant `y` is meant as it stands; fields of type boolean still take them (fields.cc).
+constexpr std::array<std::string_view, 9> kTrue = {"yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"};
+constexpr std::array<std::string_view, 9> kFalse = {"no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"};
 
 // [-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?
 bool is_float(std::string_view text) {

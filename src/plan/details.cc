@@ -325,7 +325,7 @@ void fill_source(const Component& component, const Names& full, model::FunctionD
   const ComponentSpec& spec = component.spec;
   details.class_name = kIdentityClass;
   details.component_type = model::ComponentType::kSource;
-  details.user_config = go_json(spec.connector_config);
+  details.user_config = source_configs(spec);
   details.auto_ack = true;
   model::SourceSpec source;
   source.class_name = spec.batch_source_config ? kBatchSourceClass : spec.class_name;

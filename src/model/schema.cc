@@ -1,0 +1,182 @@
+#include "model/schema.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cctype>
+
+namespace fmesh::model {
+namespace json = boost::json;
+
+const StructInfo& spec_info(Kind kind) {
+  if (kind == Kind::kFunctionMesh) return struct_info<MeshSpec>();
+  if (kind == Kind::kBackendConfig) return struct_info<BackendConfigSpec>();
+  return struct_info<ComponentSpec>();
+}
+
+const StructInfo* status_info(Kind kind) {
+  if (kind == Kind::kBackendConfig) return nullptr;
+  return kind == Kind::kFunctionMesh ? &struct_info<MeshStatus>() : &struct_info<ComponentStatus>();
+}
+
+namespace {
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char byte) { return std::tolower(byte); });
+  return text;
+}
+
+constexpr const char* kPreserve = "x-kubernetes-preserve-unknown-fields";
+
+// Descriptions are left out, as upstream does: a mesh embeds every component and would become too large for kubectl
+// apply.
+class SchemaMaker {
+ public:
+  json::object structure(const StructInfo& info, Kinds kind) {
+    json::object properties;
+    json::array required;
+    for (const FieldInfo& field : info.fields) {
+      if (!(field.kinds & kind)) continue;
+      properties.emplace(field.name, schema(field, kind));
+      if (field.required) required.push_back(json::value(field.name));
+    }
+    json::object out{{"type", "object"}};
+    if (!required.empty()) out.emplace("required", std::move(required));
+    if (!properties.empty()) out.emplace("properties", std::move(properties));
+    return out;
+  }
+
+ private:
+  json::object schema(const FieldInfo& field, Kinds kind) {
+    const FieldType type = field.type();
+    switch (type) {
+      case FieldType::kString:
+        return limited(field, {{"type", "string"}});
+      case FieldType::kBool:
+        return {{"type", "boolean"}};
+      case FieldType::kInt32:
+        return limited(field, {{"type", "integer"}, {"format", "int32"}});
+      case FieldType::kInt64:
+        return limited(field, {{"type", "integer"}, {"format", "int64"}});
+      case FieldType::kStringList:
+        return list(limited(field, {{"type", "string"}}));
+      case FieldType::kStringMap:
+        return map({{"type", "string"}});
+      case FieldType::kQuantityMap:
+        return map(quantity());
+      case FieldType::kStruct:
+        return inner(field, kind);
+      case FieldType::kStructList:
+        return list(inner(field, kind));
+      case FieldType::kStructMap:
+        return map(inner(field, kind));
+      case FieldType::kJson:
+        return any_object();
+      case FieldType::kJsonList:
+        return list(any_object());
+    }
+    return any_object();
+  }
+
+  json::object inner(const FieldInfo& field, Kinds kind) {
+    const StructInfo& info = *field.storage->structure();
+    Kinds inside = kind;
+    // The items of a mesh are components of their own kind.
+    if (kind == static_cast<Kinds>(Kind::kFunctionMesh)) {
+      inside = field.name == "functions" ? kF : field.name == "sources" ? kSo : field.name == "sinks" ? kSi : kind;
+    }
+    return structure(info, inside);
+  }
+
+  static json::object limited(const FieldInfo& field, json::object out) {
+    if (field.minimum) out.emplace("minimum", *field.minimum);
+    // Only this default is the API server's; the others are the webhook's, as upstream has them.
+    if (field.name == "minReplicas" && !field.default_json.empty())
+      out.emplace("default", json::parse(field.default_json));
+    if (!field.values.empty()) {
+      json::array values;
+      for (const std::string_view value : field.values) values.push_back(json::value(value));
+      out.emplace("enum", std::move(values));
+    }
+    return out;
+  }
+  static json::object list(json::object items) { return {{"type", "array"}, {"items", std::move(items)}}; }
+  static json::object map(json::object values) {
+    return {{"type", "object"}, {"additionalProperties", std::move(values)}};
+  }
+  static json::object any_object() { return {{"type", "object"}, {kPreserve, true}}; }
+  static json::object quantity() {
+    return {{"anyOf", json::array{json::object{{"type", "integer"}}, json::object{{"type", "string"}}}},
+            {"pattern",
+             "^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|("
+             "\\.[0-9]+"
+             "))))?$"},
+            {"x-kubernetes-int-or-string", true}};
+  }
+};
+
+json::array printer_columns(Kind kind) {
+  const auto column = [](const char* name, const char* type, const char* path) {
+    return json::object{{"name", name}, {"type", type}, {"jsonPath", path}};
+  };
+  json::array columns;
+  if (kind == Kind::kFunctionMesh) {
+    columns.push_back(column("Ready", "string", ".status.condition.status"));
+  } else if (kind != Kind::kBackendConfig) {
+    columns.push_back(column("Replicas", "integer", ".spec.replicas"));
+    columns.push_back(column("Running", "integer", ".status.replicas"));
+    columns.push_back(column("Ready", "string", ".status.conditions.StatefulSet.status"));
+  }
+  columns.push_back(column("Age", "date", ".metadata.creationTimestamp"));
+  return columns;
+}
+
+json::object version(Kind kind) {
+  SchemaMaker maker;
+  const Kinds kinds = static_cast<Kinds>(kind);
+  json::object status{{"type", "object"}};
+  if (status_info(kind)) status = maker.structure(*status_info(kind), kinds);
+  json::object root{{"type", "object"},
+                    {"properties", json::object{{"apiVersion", json::object{{"type", "string"}}},
+                                                {"kind", json::object{{"type", "string"}}},
+                                                {"metadata", json::object{{"type", "object"}}},
+                                                {"spec", maker.structure(spec_info(kind), kinds)},
+                                                {"status", std::move(status)}}}};
+  if (kind != Kind::kFunctionMesh) root.emplace(kPreserve, true);
+  json::object subresources{{"status", json::object()}};
+  if (kind != Kind::kFunctionMesh) {
+    subresources.emplace("scale", json::object{{"specReplicasPath", ".spec.replicas"},
+                                               {"statusReplicasPath", ".status.replicas"},
+                                               {"labelSelectorPath", ".status.selector"}});
+  }
+  return {{"name", "v1alpha1"},
+          {"served", true},
+          {"storage", true},
+          {"schema", json::object{{"openAPIV3Schema", std::move(root)}}},
+          {"subresources", std::move(subresources)},
+          {"additionalPrinterColumns", printer_columns(kind)}};
+}
+
+}  // namespace
+
+std::string plural(Kind kind) {
+  const std::string singular = lower(to_string(kind));
+  return singular + (singular.ends_with("sh") ? "es" : "s");
+}
+
+json::value make_crd(Kind kind) {
+  const std::string name = to_string(kind);
+  return json::object{{"apiVersion", "apiextensions.k8s.io/v1"},
+                      {"kind", "CustomResourceDefinition"},
+                      {"metadata", json::object{{"name", plural(kind) + ".compute.functionmesh.io"}}},
+                      {"spec", json::object{{"group", "compute.functionmesh.io"},
+                                            {"names", json::object{{"kind", name},
+                                                                   {"listKind", name + "List"},
+                                                                   {"plural", plural(kind)},
+                                                                   {"singular", lower(name)}}},
+                                            {"scope", "Namespaced"},
+                                            {"versions", json::array{version(kind)}}}}};
+}
+
+std::string make_crd_yaml(Kind kind) { return write_yaml(make_crd(kind)); }
+
+}  // namespace fmesh::model

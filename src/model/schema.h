@@ -1,0 +1,25 @@
+// The CRDs: OpenAPI schemas made from the field tables, with what else the API server wants to know of each kind.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <string>
+
+#include "model/fields.h"
+
+namespace fmesh::model {
+
+inline constexpr Kind kKinds[] = {Kind::kFunction, Kind::kSource, Kind::kSink, Kind::kFunctionMesh,
+                                  Kind::kBackendConfig};
+
+// A CustomResourceDefinition (apiextensions.k8s.io/v1), structural, with status and scale subresources.
+boost::json::value make_crd(Kind kind);
+// The same as YAML.
+std::string make_crd_yaml(Kind kind);
+
+// The tables of a kind's spec and status; status of a BackendConfig has no fields: null.
+const StructInfo& spec_info(Kind kind);
+const StructInfo* status_info(Kind kind);
+// functionmeshes, ...
+std::string plural(Kind kind);
+
+}  // namespace fmesh::model
