@@ -17,6 +17,9 @@ struct Edge {
   bool turned = false;
 };
 
+// Of a node in the search for edges that close a cycle: not seen, on the way, left.
+enum class Mark { kNew, kOpen, kDone };
+
 class LayoutMaker {
  public:
   explicit LayoutMaker(const Graph& graph) : graph_(graph) {}
@@ -85,33 +88,35 @@ class LayoutMaker {
     std::iota(starts.begin(), starts.end(), size_t{0});
     std::stable_sort(starts.begin(), starts.end(),
                      [&](size_t a, size_t b) { return incoming[a] == 0 && incoming[b] != 0; });
-    enum class Mark : uint8_t { kNew, kOpen, kDone };
     std::vector<Mark> marks(layout_.nodes.size(), Mark::kNew);
-    struct Frame {
-      size_t node, next;
-    };
     for (const size_t start : starts) {
-      if (marks[start] != Mark::kNew) continue;
-      std::vector<Frame> frames{{start, 0}};
-      marks[start] = Mark::kOpen;
-      while (!frames.empty()) {
-        Frame& frame = frames.back();
-        if (frame.next == out[frame.node].size()) {
-          marks[frame.node] = Mark::kDone;
-          frames.pop_back();
-          continue;
-        }
-        Edge& edge = edges_[out[frame.node][frame.next++]];
-        if (marks[edge.to] == Mark::kOpen) {
-          edge.turned = true;
-        } else if (marks[edge.to] == Mark::kNew) {
-          marks[edge.to] = Mark::kOpen;
-          frames.push_back({edge.to, 0});
-        }
-      }
+      if (marks[start] == Mark::kNew) turn_from(start, out, marks);
     }
     for (Edge& edge : edges_) {
       if (edge.turned) std::swap(edge.from, edge.to);
+    }
+  }
+
+  void turn_from(size_t start, const std::vector<std::vector<size_t>>& out, std::vector<Mark>& marks) {
+    struct Frame {
+      size_t node, next;
+    };
+    std::vector<Frame> frames{{start, 0}};
+    marks[start] = Mark::kOpen;
+    while (!frames.empty()) {
+      Frame& frame = frames.back();
+      if (frame.next == out[frame.node].size()) {
+        marks[frame.node] = Mark::kDone;
+        frames.pop_back();
+        continue;
+      }
+      Edge& edge = edges_[out[frame.node][frame.next++]];
+      if (marks[edge.to] == Mark::kOpen) {
+        edge.turned = true;
+      } else if (marks[edge.to] == Mark::kNew) {
+        marks[edge.to] = Mark::kOpen;
+        frames.push_back({edge.to, 0});
+      }
     }
   }
 
