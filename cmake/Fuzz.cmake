@@ -15,3 +15,4 @@ endfunction()
 
 fmesh_fuzzer(documents fmesh_model)
 fmesh_fuzzer(entry fmesh_stream)
+fmesh_fuzzer(journal fmesh_stream_log fmesh_memory_disk)

@@ -12,6 +12,7 @@ from pathlib import Path
 TEST_TOOLS = "sim/"  # what a test beside the code may include on top of its room's row
 TABLES = "docs/internals/rooms.md"
 SOURCES = (".h", ".cc", ".c")
+TEST_FILE = re.compile(r"(?:_test\.cc|_testing\.(?:h|cc))$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 CELL_NAMES = re.compile(r"`([^`]+)`")
 
@@ -87,7 +88,7 @@ def check_file(rules, path, text):
     if room is None:
         return [f"{path}:1: lies in no folder of {TABLES}"]
     allowed = rules.allowed(room)
-    if path.endswith("_test.cc"):
+    if TEST_FILE.search(path):
         allowed.add(TEST_TOOLS)
     found = []
     for number, line in enumerate(text.splitlines(), start=1):

@@ -54,6 +54,7 @@ class IncludeRule(unittest.TestCase):
 
     def test_a_test_beside_the_code_may_use_the_simulated_machine(self):
         self.assertEqual(check("src/stream/a_test.cc", '#include "sim/disk.h"\n'), [])
+        self.assertEqual(check("src/stream/a_testing.h", '#include "sim/disk.h"\n'), [])
         self.assertEqual(len(check("src/stream/a.cc", '#include "sim/disk.h"\n')), 1)
 
     def test_a_library_stays_in_its_room_and_out_of_headers(self):

@@ -13,11 +13,12 @@ from pathlib import Path
 EXCEPTIONS = "tools/tidy_exceptions.txt"
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
-HEADER_COMMENT_LINES_MIN = 2
+HEADER_COMMENT_LINES_MIN = 1
 ROOM_FILES_WITHOUT_README_MAX = 10
 CODE = (".h", ".cc", ".c")
 
 # Spelled in pieces where this file would otherwise find itself.
+TEST_FILE = re.compile(r"(?:_test\.cc|_testing\.(?:h|cc))$")
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|home/[a-z]+)/")
 AMBIENT = re.compile(
@@ -43,7 +44,7 @@ class File:
     @property
     def is_logic(self):
         """Product code, which must not ask the machine for time, chance or a terminal."""
-        return self.is_code and self.path.startswith(("src/", "include/", "sim/")) and not self.path.endswith("_test.cc")
+        return self.is_code and self.path.startswith(("src/", "include/", "sim/")) and not TEST_FILE.search(self.path)
 
 
 def lines_matching(file, pattern, message):
@@ -163,7 +164,7 @@ def room_readmes(paths):
     counts = {}
     for path in paths:
         match = re.match(r"^(src/[a-z]+)/.*\.(?:h|cc)$", path)
-        if match and not path.endswith("_test.cc"):
+        if match and not TEST_FILE.search(path):
             counts[match.group(1)] = counts.get(match.group(1), 0) + 1
     return [
         (f"{room}/README.md", 1, "room_readme", f"{room} has {count} files and no README of KEY TYPES and WHERE TO LOOK")
