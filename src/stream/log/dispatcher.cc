@@ -1,0 +1,174 @@
+#include "stream/log/dispatcher.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace fmesh::stream::log {
+namespace {
+constexpr int64_t kNsPerMs = 1'000'000;
+// Entries that one consumer of several takes at a time, as Pulsar's dispatcherMaxRoundRobinBatchSize.
+constexpr size_t kTurnEntriesMax = 20;
+}  // namespace
+
+Dispatcher::Dispatcher(SubscriptionType type, const std::vector<Cursor>& cursors) : type_(type) {
+  for (const Cursor& cursor : cursors) lanes_.emplace_back().window = Window(cursor.next());
+}
+
+void Dispatcher::change_type(SubscriptionType type, const std::vector<Cursor>& cursors) {
+  if (type == type_) return;
+  type_ = type;
+  for (size_t i = 0; i < lanes_.size(); ++i) reset(i, cursors[i].next());
+}
+
+bool Dispatcher::has_member(ConsumerNumber number) const {
+  return std::ranges::any_of(members_, [&](const Member* member) { return member->number() == number; });
+}
+
+void Dispatcher::join(Member* member) {
+  const auto place = std::ranges::lower_bound(members_, std::pair(member->member_name(), member->number()), {},
+                                              [](const Member* other) {
+                                                return std::pair(other->member_name(), other->number());
+                                              });
+  members_.insert(place, member);
+  if (!keyed()) return;
+  ring_.add(member->number(), member->member_name());
+  for (Lane& lane : lanes_) ++lane.keyed_change;
+}
+
+void Dispatcher::leave(Member* member) {
+  std::erase(members_, member);
+  if (keyed()) ring_.remove(member->number());
+  for (Lane& lane : lanes_) {
+    lane.window.release(member->number());
+    if (lane.owner == member->number()) lane.owner = 0;
+    ++lane.keyed_change;
+    std::erase_if(lane.keyed_seen, [&](const auto& seen) { return seen.first == member->number(); });
+  }
+}
+
+void Dispatcher::reset(size_t index, uint64_t next) {
+  Lane& lane = lanes_[index];
+  lane.window = Window(next);
+  ++lane.epoch;
+  lane.reading = false;
+  lane.blocked_until_ns = 0;
+  ++lane.keyed_change;
+  lane.ack_deadlines.clear();
+}
+
+ConsumerNumber Dispatcher::current_owner(Lane& lane, size_t index) {
+  if (members_.empty()) return 0;
+  // Partitions are spread over the consumers; what has no partitions goes to the first by name.
+  const ConsumerNumber wanted = members_[index % members_.size()]->number();
+  if (lane.owner == wanted) return wanted;
+  if (lane.owner == 0 || !has_member(lane.owner) || lane.window.out_records(lane.owner) == 0) lane.owner = wanted;
+  // The former owner gets nothing new, the next one waits until it is done with what it has.
+  return lane.owner == wanted ? wanted : 0;
+}
+
+bool Dispatcher::ready(size_t index, const Member& member, uint64_t end, int64_t now_ns) {
+  Lane& lane = lanes_[index];
+  if (lane.reading) return false;
+  lane.window.wake_delayed(now_ns);
+  const bool has_new = lane.window.read_position() < end && !lane.window.full();
+  if (ordered()) {
+    if (lane.blocked_until_ns > now_ns || current_owner(lane, index) != member.number()) return false;
+    return lane.window.has_ready() || has_new;
+  }
+  if (!keyed()) return lane.window.has_ready() || has_new;
+  if (has_new && lane.window.ready_records() < kKeyedReadyRecordsMax) return true;
+  if (!lane.window.has_ready()) return false;
+  const auto seen = std::ranges::find(lane.keyed_seen, member.number(), &std::pair<ConsumerNumber, uint64_t>::first);
+  return seen == lane.keyed_seen.end() || seen->second != lane.keyed_change;
+}
+
+void Dispatcher::saw_nothing(size_t index, const Member& member) {
+  Lane& lane = lanes_[index];
+  const auto seen = std::ranges::find(lane.keyed_seen, member.number(), &std::pair<ConsumerNumber, uint64_t>::first);
+  if (seen == lane.keyed_seen.end()) {
+    lane.keyed_seen.emplace_back(member.number(), lane.keyed_change);
+  } else {
+    seen->second = lane.keyed_change;
+  }
+}
+
+std::vector<Handout> Dispatcher::take(size_t index, Member& member, PollLimits limits, int64_t now_ns) {
+  Lane& lane = lanes_[index];
+  if (!lane.window.has_ready()) return {};
+  auto taken = keyed() ? lane.window.take_keyed(member.number(), limits.records_max, limits.size_max_bytes,
+                                                [this](KeyHash hash) { return ring_.owner(hash); })
+                       : lane.window.take(member.number(), limits.records_max, limits.size_max_bytes,
+                                          members_.size() > 1 && !ordered() ? kTurnEntriesMax
+                                                                            : std::numeric_limits<size_t>::max());
+  for (const Handout& handout : taken) watch(index, member, handout.entry, now_ns);
+  return taken;
+}
+
+size_t Dispatcher::fair_share(uint64_t available) const {
+  if (members_.size() < 2 || type_ != SubscriptionType::kShared) return std::numeric_limits<size_t>::max();
+  const uint64_t share = (available + members_.size() - 1) / members_.size();
+  return static_cast<size_t>(std::clamp<uint64_t>(share, 1, kTurnEntriesMax));
+}
+
+void Dispatcher::watch(size_t index, const Member& member, uint64_t entry, int64_t now_ns) {
+  if (member.ack_timeout_ms() <= 0) return;
+  const int64_t due_ns = now_ns + member.ack_timeout_ms() * kNsPerMs;
+  lanes_[index].window.watch(entry, member.number(), due_ns);
+  lanes_[index].ack_deadlines.emplace(due_ns, entry);
+}
+
+int64_t Dispatcher::refuse(size_t index, const Member& member, uint64_t entry, const AckSet& records, int64_t delay_ms,
+                           int64_t now_ns) {
+  Lane& lane = lanes_[index];
+  const int64_t due_ns = now_ns + delay_ms * kNsPerMs;
+  if (!ordered()) {
+    lane.window.refuse(entry, records, member.number(), due_ns);
+    ++lane.keyed_change;
+    return due_ns;
+  }
+  lane.window.rewind(entry, records, member.number());
+  lane.blocked_until_ns = std::max(lane.blocked_until_ns, due_ns);
+  return due_ns;
+}
+
+void Dispatcher::ended_ack(size_t index, const AckItem& item, bool durable) {
+  Lane& lane = lanes_[index];
+  lane.window.end_ack(item, durable, [this](ConsumerNumber number) { return has_member(number); });
+  ++lane.keyed_change;
+}
+
+std::optional<int64_t> Dispatcher::on_time(int64_t now_ns) {
+  int64_t next_ns = std::numeric_limits<int64_t>::max();
+  for (Lane& lane : lanes_) {
+    if (lane.window.wake_delayed(now_ns) > 0) ++lane.keyed_change;
+    while (!lane.ack_deadlines.empty() && lane.ack_deadlines.begin()->first <= now_ns) {
+      const uint64_t entry = lane.ack_deadlines.begin()->second;
+      lane.ack_deadlines.erase(lane.ack_deadlines.begin());
+      lane.window.time_out(entry, now_ns, ordered());
+      ++lane.keyed_change;
+    }
+    if (!lane.ack_deadlines.empty()) next_ns = std::min(next_ns, lane.ack_deadlines.begin()->first);
+    if (const auto due_ns = lane.window.next_due_ns()) next_ns = std::min(next_ns, *due_ns);
+    if (lane.blocked_until_ns <= now_ns) lane.blocked_until_ns = 0;
+    if (lane.blocked_until_ns > now_ns) next_ns = std::min(next_ns, lane.blocked_until_ns);
+  }
+  if (next_ns == std::numeric_limits<int64_t>::max()) return std::nullopt;
+  return next_ns;
+}
+
+int64_t Dispatcher::unacked_records(ConsumerNumber number) const {
+  int64_t records = 0;
+  for (const Lane& lane : lanes_) records += lane.window.out_records(number);
+  return records;
+}
+
+int64_t Dispatcher::delayed_records() const {
+  int64_t records = 0;
+  for (const Lane& lane : lanes_) {
+    records += lane.window.delayed_records();
+    if (lane.blocked_until_ns > 0) records += lane.window.ready_records();
+  }
+  return records;
+}
+
+}  // namespace fmesh::stream::log

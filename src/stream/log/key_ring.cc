@@ -1,0 +1,48 @@
+#include "stream/log/key_ring.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+
+namespace fmesh::stream::log {
+namespace {
+constexpr int kPointsPerConsumer = 100;
+constexpr uint32_t kRingSize = 65'535;  // places 1 .. 65535
+}  // namespace
+
+KeyHash key_hash(std::string_view key) { return static_cast<KeyHash>(murmur3_32(key) % kRingSize + 1); }
+
+KeyHash key_hash(const RecordView& record, std::string_view producer_name) {
+  if (!record.ordering_key.empty()) return key_hash(record.ordering_key);
+  if (record.has_key) return key_hash(record.key);
+  return key_hash(std::string(producer_name) + "-" + std::to_string(record.sequence_id));
+}
+
+void KeyRing::add(ConsumerNumber consumer, const std::string& name) {
+  const int name_index = names_[name]++;
+  for (int point = 0; point < kPointsPerConsumer; ++point) {
+    std::string text = name;
+    text.push_back('\0');
+    text += std::to_string(name_index);
+    text.push_back('\0');
+    text += std::to_string(point);
+    points_[key_hash(text)].push_back(consumer);
+  }
+}
+
+void KeyRing::remove(ConsumerNumber consumer) {
+  for (auto point = points_.begin(); point != points_.end();) {
+    std::erase(point->second, consumer);
+    point = point->second.empty() ? points_.erase(point) : std::next(point);
+  }
+  if (points_.empty()) names_.clear();
+}
+
+ConsumerNumber KeyRing::owner(KeyHash hash) const {
+  if (points_.empty()) return 0;
+  auto point = points_.lower_bound(hash);
+  if (point == points_.end()) point = points_.begin();
+  return point->second.front();
+}
+
+}  // namespace fmesh::stream::log

@@ -1,0 +1,35 @@
+// Which consumer of a key_shared subscription a key goes to: consistent hashing with a fixed number of points per consumer
+// on a ring of 65,535 places, as Pulsar's AUTO_SPLIT default (facts: pulsar.md 4.4), so that a consumer that comes or goes
+// moves only a share of the keys. Under the lock of the log.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "stream/log/window.h"
+#include "stream/record.h"
+
+namespace fmesh::stream::log {
+
+class KeyRing {
+ public:
+  void add(ConsumerNumber consumer, const std::string& name);
+  void remove(ConsumerNumber consumer);
+  // 0 if there is no consumer.
+  ConsumerNumber owner(KeyHash hash) const;
+
+ private:
+  // The first consumer of a point has it, others queue behind.
+  std::map<KeyHash, std::vector<ConsumerNumber>> points_;
+  std::map<std::string, int> names_;
+};
+
+// The place of a key on the ring.
+KeyHash key_hash(std::string_view key);
+// The place of a record: by its ordering key, else its key, else spread by who sent it.
+KeyHash key_hash(const RecordView& record, std::string_view producer_name);
+
+}  // namespace fmesh::stream::log

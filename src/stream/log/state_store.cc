@@ -1,0 +1,305 @@
+#include "stream/log/state_store.h"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace fmesh::stream::log {
+namespace {
+
+// Memory of a cached item beside its bytes, roughly.
+constexpr size_t kItemOverheadBytes = 96;
+// Keys that one step of a scan reads.
+constexpr size_t kScanStepKeys = 256;
+
+constexpr const char* kSchema =
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+    "CREATE TABLE IF NOT EXISTS state(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS applied(id INTEGER PRIMARY KEY, lsn INTEGER NOT NULL);";
+
+void bind_bytes(sqlite3_stmt* statement, int index, std::string_view bytes) {
+  // A null pointer would bind NULL, so an empty blob needs an address.
+  sqlite3_bind_blob(statement, index, bytes.empty() ? "" : bytes.data(), static_cast<int>(bytes.size()), SQLITE_STATIC);
+}
+
+std::string column_bytes(sqlite3_stmt* statement, int index) {
+  const auto* data = static_cast<const char*>(sqlite3_column_blob(statement, index));
+  const int size = sqlite3_column_bytes(statement, index);
+  return size == 0 ? std::string() : std::string(data, static_cast<size_t>(size));
+}
+
+}  // namespace
+
+StateStore::~StateStore() {
+  for (sqlite3_stmt* statement : {select_, upsert_, erase_}) sqlite3_finalize(statement);
+  sqlite3_close(database_);
+}
+
+std::string StateStore::cache_key(std::string_view table, std::string_view key) {
+  std::string whole(table);
+  whole.push_back('\0');
+  whole.append(key);
+  return whole;
+}
+
+TableOp StateStore::change_op(const StateChange& change) {
+  TableWriter out;
+  out.text(change.table->name());
+  out.text(change.key);
+  out.u8(change.value ? 1 : 0);
+  if (change.value) out.text(*change.value);
+  return {9, out.take()};
+}
+
+void StateStore::apply(const TableOp& op, Lsn lsn) {
+  TableReader in(op.bytes);
+  const std::string_view table = in.text();
+  const std::string_view key = in.text();
+  Item item;
+  item.dirty = true;
+  if (in.u8() != 0) item.value = std::string(in.text());
+  if (!in.ok()) return;
+  std::lock_guard lock(mutex_);
+  applied_lsn_ = std::max(applied_lsn_, lsn);
+  dirty_ = true;
+  remember(cache_key(table, key), std::move(item));
+}
+
+void StateStore::remember(std::string key, Item item) {
+  const size_t bytes = kItemOverheadBytes + key.size() + (item.value ? item.value->size() : 0);
+  older_.erase(key);
+  const auto found = recent_.find(key);
+  if (found != recent_.end()) {
+    recent_bytes_ -= kItemOverheadBytes + key.size() + (found->second.value ? found->second.value->size() : 0);
+    found->second = std::move(item);
+  } else {
+    recent_.emplace(std::move(key), std::move(item));
+  }
+  recent_bytes_ += bytes;
+  if (recent_bytes_ < kStateCacheSizeMaxBytes / 2) return;
+  // Only what is in SQLite may be dropped. If it can't be written, memory is kept: losing state is worse.
+  if (!flush_locked()) return;
+  older_ = std::move(recent_);
+  recent_.clear();
+  recent_bytes_ = 0;
+}
+
+Status StateStore::failed(const std::string& what) const {
+  const int code = sqlite3_errcode(database_);
+  const ErrorKind kind =
+      code == SQLITE_FULL || code == SQLITE_BUSY || code == SQLITE_NOMEM ? ErrorKind::kRetryLater : ErrorKind::kCorrupt;
+  return fail(kind, fmt::format("{}: {}: {}", path_, what, sqlite3_errmsg(database_)));
+}
+
+Status StateStore::run(const char* sql) {
+  if (sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return failed(sql);
+  return {};
+}
+
+Status StateStore::open() {
+  if (select_ != nullptr) return {};
+  if (database_ == nullptr && sqlite3_open(path_.c_str(), &database_) != SQLITE_OK) {
+    auto error = failed("open the state of the functions");
+    sqlite3_close(database_);
+    database_ = nullptr;
+    return error;
+  }
+  FMESH_CHECK(run(kSchema));
+  const auto prepare = [&](const char* sql, sqlite3_stmt** statement) -> Status {
+    if (sqlite3_prepare_v2(database_, sql, -1, statement, nullptr) != SQLITE_OK) return failed(sql);
+    return {};
+  };
+  FMESH_CHECK(prepare("INSERT INTO state(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value=?2", &upsert_));
+  FMESH_CHECK(prepare("DELETE FROM state WHERE key=?1", &erase_));
+  return prepare("SELECT value FROM state WHERE key=?1", &select_);
+}
+
+Status StateStore::write_item(const std::string& key, const Item& item) {
+  sqlite3_stmt* statement = item.value ? upsert_ : erase_;
+  bind_bytes(statement, 1, key);
+  if (item.value) bind_bytes(statement, 2, *item.value);
+  const int code = sqlite3_step(statement);
+  sqlite3_reset(statement);
+  return code == SQLITE_DONE ? Status() : failed("write a value");
+}
+
+Status StateStore::flush() {
+  std::lock_guard lock(mutex_);
+  return flush_locked();
+}
+
+Status StateStore::flush_locked() {
+  if (!dirty_) return {};
+  FMESH_CHECK(open());
+  FMESH_CHECK(run("BEGIN"));
+  const auto write_all = [&]() -> Status {
+    for (const Items* items : {&older_, &recent_})
+      for (const auto& [key, item] : *items)
+        if (item.dirty) FMESH_CHECK(write_item(key, item));
+    const std::string sql = fmt::format("INSERT OR REPLACE INTO applied(id, lsn) VALUES(1, {})", applied_lsn_);
+    return run(sql.c_str());
+  };
+  if (auto written = write_all(); !written) {
+    sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
+    return written;
+  }
+  FMESH_CHECK(run("COMMIT"));
+  for (Items* items : {&older_, &recent_})
+    for (auto& [key, item] : *items) item.dirty = false;
+  dirty_ = false;
+  return {};
+}
+
+Result<std::optional<std::string>> StateStore::get(const std::string& table, std::string_view key) {
+  std::lock_guard lock(mutex_);
+  std::string whole = cache_key(table, key);
+  if (const auto found = recent_.find(whole); found != recent_.end()) return found->second.value;
+  if (const auto found = older_.find(whole); found != older_.end()) {
+    Item item = std::move(found->second);
+    auto value = item.value;
+    remember(std::move(whole), std::move(item));
+    return value;
+  }
+  FMESH_TRY(auto value, read_item(table, key));
+  remember(std::move(whole), Item{value, false});
+  return value;
+}
+
+Result<std::optional<std::string>> StateStore::read_item(std::string_view table, std::string_view key) {
+  FMESH_CHECK(open());
+  const std::string whole = cache_key(table, key);
+  bind_bytes(select_, 1, whole);
+  const int code = sqlite3_step(select_);
+  std::optional<std::string> value;
+  if (code == SQLITE_ROW) value = column_bytes(select_, 0);
+  sqlite3_reset(select_);
+  if (code != SQLITE_ROW && code != SQLITE_DONE) return fail(failed("read a value").error());
+  return value;
+}
+
+Result<std::map<std::string, std::string>> StateStore::scan(const std::string& table, std::string_view prefix,
+                                                            size_t keys_max, std::string_view after) {
+  std::lock_guard lock(mutex_);
+  FMESH_CHECK(open());
+  FMESH_CHECK(flush_locked());  // so that one place has them all in order
+  sqlite3_stmt* statement = nullptr;
+  const char* sql = "SELECT key, value FROM state WHERE key >= ?1 AND key > ?2 ORDER BY key LIMIT ?3";
+  if (sqlite3_prepare_v2(database_, sql, -1, &statement, nullptr) != SQLITE_OK) return fail(failed(sql).error());
+  const std::string first = cache_key(table, prefix);
+  const std::string last_seen = after.empty() ? std::string() : cache_key(table, after);
+  bind_bytes(statement, 1, first);
+  bind_bytes(statement, 2, last_seen);
+  sqlite3_bind_int64(statement, 3, static_cast<int64_t>(keys_max));
+  std::map<std::string, std::string> found;
+  int code = SQLITE_ROW;
+  while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+    const std::string key = column_bytes(statement, 0);
+    if (!key.starts_with(first)) break;
+    found[key.substr(table.size() + 1)] = column_bytes(statement, 1);
+  }
+  sqlite3_finalize(statement);
+  if (code != SQLITE_ROW && code != SQLITE_DONE) return fail(failed("scan").error());
+  return found;
+}
+
+bool StateStore::reserve_staged(size_t bytes) {
+  std::lock_guard lock(mutex_);
+  if (staged_bytes_ + bytes > kStateStagedSizeMaxBytes) return false;
+  staged_bytes_ += bytes;
+  return true;
+}
+
+void StateStore::release_staged(size_t bytes) {
+  std::lock_guard lock(mutex_);
+  staged_bytes_ -= std::min(staged_bytes_, bytes);
+}
+
+namespace {
+size_t staged_size(std::string_view key, const std::optional<std::string>& value) {
+  return kItemOverheadBytes + key.size() + (value ? value->size() : 0);
+}
+}  // namespace
+
+LogStateTable::~LogStateTable() {
+  for (const auto& [key, staged] : staged_) store_->release_staged(staged_size(key, staged.value));
+}
+
+Result<std::optional<std::string>> LogStateTable::get(std::string_view key) {
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto found = staged_.find(key); found != staged_.end()) return found->second.value;
+  }
+  return store_->get(name_, key);
+}
+
+Status LogStateTable::put(std::string_view key, std::optional<std::string_view> value) {
+  if (key.empty() || key.size() > kStateKeySizeMaxBytes)
+    return fail(ErrorKind::kFixInput, fmt::format("state of {}: a key has 1 to {} bytes, this one has {}", name_,
+                                                  kStateKeySizeMaxBytes, key.size()));
+  if (value && value->size() > kStateValueSizeMaxBytes)
+    return fail(ErrorKind::kFixInput, fmt::format("state of {}, key {}: a value has at most {} bytes, this one has {}",
+                                                  name_, key, kStateValueSizeMaxBytes, value->size()));
+  Staged staged;
+  if (value) staged.value = std::string(*value);
+  if (!store_->reserve_staged(staged_size(key, staged.value)))
+    return fail(ErrorKind::kRetryLater, fmt::format("state of {}: more than {} bytes are put and not yet durable; "
+                                                    "commit before putting more", name_, kStateStagedSizeMaxBytes));
+  std::lock_guard lock(mutex_);
+  staged.number = ++last_number_;
+  if (const auto found = staged_.find(key); found != staged_.end()) drop(found);
+  staged_.emplace(std::string(key), std::move(staged));
+  return {};
+}
+
+void LogStateTable::drop(std::map<std::string, Staged, std::less<>>::iterator staged) {
+  store_->release_staged(staged_size(staged->first, staged->second.value));
+  staged_.erase(staged);
+}
+
+Status LogStateTable::scan(std::string_view prefix, std::function<bool(std::string_view, std::string_view)> visit) {
+  std::map<std::string, std::optional<std::string>, std::less<>> staged;
+  {
+    std::lock_guard lock(mutex_);
+    for (auto found = staged_.lower_bound(prefix); found != staged_.end() && found->first.starts_with(prefix); ++found)
+      staged[found->first] = found->second.value;
+  }
+  // Merges the durable keys, a step at a time, with the staged ones.
+  auto next = staged.begin();
+  std::string after;
+  for (bool more = true; more;) {
+    FMESH_TRY(const auto step, store_->scan(name_, prefix, kScanStepKeys, after));
+    more = step.size() == kScanStepKeys;
+    for (const auto& [key, value] : step) {
+      for (; next != staged.end() && next->first < key; ++next)
+        if (next->second && !visit(next->first, *next->second)) return {};
+      if (next != staged.end() && next->first == key) {
+        if (next->second && !visit(key, *next->second)) return {};
+        ++next;
+      } else if (!visit(key, value)) {
+        return {};
+      }
+    }
+    if (!step.empty()) after = step.rbegin()->first;
+  }
+  for (; next != staged.end(); ++next)
+    if (next->second && !visit(next->first, *next->second)) return {};
+  return {};
+}
+
+uint64_t LogStateTable::begin_commit(const std::string& key) {
+  std::lock_guard lock(mutex_);
+  const auto found = staged_.find(key);
+  return found == staged_.end() ? 0 : found->second.number;
+}
+
+void LogStateTable::end_commit(const std::string& key, uint64_t number, bool durable) {
+  std::lock_guard lock(mutex_);
+  const auto found = staged_.find(key);
+  if (found == staged_.end()) return;
+  // After a failure a later put is void too: it was computed from a value that is not there any more.
+  if (!durable || found->second.number <= number) drop(found);
+}
+
+}  // namespace fmesh::stream::log
