@@ -52,8 +52,8 @@ Status Core::build_appends(Commit& commit, InFlight& flight, Transaction& transa
     const auto& stream = producer->stream();
     if (stream->deleted) return fail(ErrorKind::kClosed, fmt::format("stream {} was deleted", *stream->topic));
     if (append.partition < 0 || static_cast<size_t>(append.partition) >= stream->partitions.size())
-      return fail(ErrorKind::kBug, fmt::format("stream {} has {} partitions, an append names partition {}", *stream->topic,
-                                               stream->partitions.size(), append.partition));
+      return fail(ErrorKind::kBug, fmt::format("stream {} has {} partitions, an append names partition {}",
+                                               *stream->topic, stream->partitions.size(), append.partition));
     if (append.entry.empty() || append.entry.size() > kEntrySizeMaxBytes)
       return fail(ErrorKind::kFixInput, fmt::format("stream {}: an entry has 1 to {} bytes, this one has {}",
                                                     *stream->topic, kEntrySizeMaxBytes, append.entry.size()));
@@ -79,10 +79,9 @@ Status Core::build_appends(Commit& commit, InFlight& flight, Transaction& transa
   transaction.ops.push_back(StreamTables::appended_op(clock_.wall_ms(), transaction.appends));
   for (size_t i = 0; i < flight.pushed.size(); ++i) {
     const auto& pushed = flight.pushed[i];
-    const bool last = std::none_of(flight.pushed.begin() + static_cast<ptrdiff_t>(i) + 1, flight.pushed.end(),
-                                   [&](const auto& later) {
-                                     return later.partition == pushed.partition && later.name == pushed.name;
-                                   });
+    const bool last = std::none_of(
+        flight.pushed.begin() + static_cast<ptrdiff_t>(i) + 1, flight.pushed.end(),
+        [&](const auto& later) { return later.partition == pushed.partition && later.name == pushed.name; });
     if (last) transaction.ops.push_back(StreamTables::producer_op(pushed.partition, pushed.name, pushed.sequence_id));
   }
   return {};
@@ -95,8 +94,9 @@ Status Core::build_acks(Commit& commit, InFlight& flight, Transaction& transacti
     LogConsumer* consumer = base->as_member();
     if (consumer == nullptr) continue;  // a read-only consumer stores nothing
     if (consumer->closed())
-      return fail(ErrorKind::kClosed, fmt::format("a consumer of subscription {} was closed; what it had is delivered again",
-                                                  consumer->subscription()));
+      return fail(ErrorKind::kClosed,
+                  fmt::format("a consumer of subscription {} was closed; what it had is delivered again",
+                              consumer->subscription()));
     const auto* source = consumer->source_of(ack.id);
     if (source == nullptr || source->subscription->deleted) continue;
     auto acked = std::ranges::find_if(flight.acked, [&](const auto& other) {
@@ -109,7 +109,8 @@ Status Core::build_acks(Commit& commit, InFlight& flight, Transaction& transacti
     if (ack.cumulative) {
       auto items = lane.window.begin_ack_through(entry, ack.id.batch_index, consumer->number());
       std::ranges::move(items, std::back_inserter(acked->items));
-    } else if (auto item = lane.window.begin_ack(entry, consumer->acked_records(ack, lane.window), consumer->number())) {
+    } else if (auto item =
+                   lane.window.begin_ack(entry, consumer->acked_records(ack, lane.window), consumer->number())) {
       acked->items.push_back(std::move(*item));
     }
   }
@@ -121,8 +122,8 @@ Status Core::build_acks(Commit& commit, InFlight& flight, Transaction& transacti
       if (!stream->durable) transaction.ops.push_back(StreamTables::create_stream_op(*stream));
       transaction.ops.push_back(StreamTables::subscribe_op(*stream, *acked.subscription));
     }
-    transaction.ops.push_back(StreamTables::acknowledge_op(stream->partitions[acked.lane].id, acked.subscription->name,
-                                                           acked.items));
+    transaction.ops.push_back(
+        StreamTables::acknowledge_op(stream->partitions[acked.lane].id, acked.subscription->name, acked.items));
   }
   return {};
 }
@@ -169,7 +170,8 @@ void Core::undo(InFlight& flight, Wakes& wakes) {
 
 void Core::finish(InFlight& flight, Result<Applied> applied) {
   Wakes wakes;
-  for (const auto& changed : flight.changed) changed.table->end_commit(changed.key, changed.number, applied.has_value());
+  for (const auto& changed : flight.changed)
+    changed.table->end_commit(changed.key, changed.number, applied.has_value());
   {
     std::lock_guard guard(lock);
     for (const auto& pushed : flight.pushed) tables.producers().settle(pushed.partition, pushed.name);
@@ -259,8 +261,7 @@ void Core::give_up_entry(const std::shared_ptr<Subscription>& subscription, size
     if (closed_ || !stream) return;
     auto& window = subscription->dispatcher->lane(lane).window;
     if (auto item = window.begin_ack(entry, AckSet::all(), consumer)) {
-      transaction.ops.push_back(
-          StreamTables::acknowledge_op(stream->partitions[lane].id, subscription->name, {*item}));
+      transaction.ops.push_back(StreamTables::acknowledge_op(stream->partitions[lane].id, subscription->name, {*item}));
       flight->acked.push_back({subscription, lane, subscription->dispatcher->lane(lane).epoch, {std::move(*item)}});
     }
   }

@@ -7,6 +7,10 @@
 #include "stream/log/record_sets.h"
 
 namespace fmesh::stream::log {
+namespace {
+// Partitions that one poll looks into: bounds its work where thousands are ready; the next poll goes on behind them.
+constexpr size_t kSourcesPerPollMax = 64;
+}  // namespace
 
 Result<std::regex> parse_topic_pattern(const std::string& pattern) {
   std::string whole = pattern;
@@ -15,7 +19,8 @@ Result<std::regex> parse_topic_pattern(const std::string& pattern) {
   try {
     return std::regex(whole, std::regex::ECMAScript | std::regex::optimize);
   } catch (const std::regex_error& error) {
-    return fail(ErrorKind::kFixInput, fmt::format("topic pattern {}: not a regular expression: {}", pattern, error.what()));
+    return fail(ErrorKind::kFixInput,
+                fmt::format("topic pattern {}: not a regular expression: {}", pattern, error.what()));
   }
 }
 
@@ -23,8 +28,7 @@ LogConsumer::LogConsumer(std::shared_ptr<Core> core, ConsumerOptions options)
     : core_(std::move(core)), options_(std::move(options)) {}
 
 Result<std::shared_ptr<LogConsumer>> LogConsumer::open(std::shared_ptr<Core> core, ConsumerOptions options) {
-  if (options.subscription.empty())
-    return fail(ErrorKind::kFixInput, "a consumer needs the name of a subscription");
+  if (options.subscription.empty()) return fail(ErrorKind::kFixInput, "a consumer needs the name of a subscription");
   std::shared_ptr<LogConsumer> consumer(new LogConsumer(core, std::move(options)));
   ConsumerOptions& wanted = consumer->options_;
   std::vector<std::shared_ptr<Stream>> streams;
@@ -62,22 +66,25 @@ std::optional<Error> LogConsumer::refusal(const Stream& stream) const {
   const auto& members = found->second->dispatcher->members();
   if (members.empty()) return std::nullopt;
   if (found->second->dispatcher->type() != options_.type)
-    return Error(ErrorKind::kFixInput,
-                 fmt::format("subscription {} of {} has consumers of another type ({}); all consumers of a subscription "
-                             "have one type",
-                             options_.subscription, *stream.topic, members.front()->member_name()));
+    return Error(
+        ErrorKind::kFixInput,
+        fmt::format("subscription {} of {} has consumers of another type ({}); all consumers of a subscription "
+                    "have one type",
+                    options_.subscription, *stream.topic, members.front()->member_name()));
   if (options_.type == SubscriptionType::kExclusive)
-    return Error(ErrorKind::kFixInput,
-                 fmt::format("subscription {} of {} is exclusive and {} holds it; close that one first, or use failover "
-                             "or shared",
-                             options_.subscription, *stream.topic, members.front()->member_name()));
+    return Error(
+        ErrorKind::kFixInput,
+        fmt::format("subscription {} of {} is exclusive and {} holds it; close that one first, or use failover "
+                    "or shared",
+                    options_.subscription, *stream.topic, members.front()->member_name()));
   return std::nullopt;
 }
 
 void LogConsumer::attach(const std::shared_ptr<Stream>& stream, const std::shared_ptr<Subscription>& subscription) {
   if (!subscription->dispatcher)
     subscription->dispatcher = std::make_shared<Dispatcher>(options_.type, subscription->cursors);
-  if (subscription->dispatcher->members().empty()) subscription->dispatcher->change_type(options_.type, subscription->cursors);
+  if (subscription->dispatcher->members().empty())
+    subscription->dispatcher->change_type(options_.type, subscription->cursors);
   subscription->type = options_.type;
   subscription->dispatcher->join(this);
   for (size_t lane = 0; lane < stream->partitions.size(); ++lane) {
@@ -96,9 +103,8 @@ Status LogConsumer::join_all(std::vector<std::shared_ptr<Stream>> streams) {
       missing = !stream->subscriptions.contains(options_.subscription);
     }
     for (size_t i = 0; missing && i < stream->partitions.size(); ++i) {
-      const uint64_t entry = options_.position == InitialPosition::kLatest
-                                 ? UINT64_MAX
-                                 : core_->journal().begin(stream->partitions[i].id);
+      const uint64_t entry =
+          options_.position == InitialPosition::kLatest ? UINT64_MAX : core_->journal().begin(stream->partitions[i].id);
       FMESH_TRY(auto cursor, core_->cursor_at(stream, i, entry, 0));
       cursors.push_back(std::move(cursor));
     }
@@ -132,11 +138,10 @@ void LogConsumer::join_if_matching(const std::shared_ptr<Stream>& stream, Wakes&
   }
   auto found = stream->subscriptions.find(options_.subscription);
   // The stream is new: whatever it gets came after this consumer was opened.
-  const auto subscription =
-      found != stream->subscriptions.end()
-          ? found->second
-          : core_->tables.add_subscription(stream, options_.subscription, options_.type,
-                                           std::vector<Cursor>(stream->partitions.size()));
+  const auto subscription = found != stream->subscriptions.end()
+                                ? found->second
+                                : core_->tables.add_subscription(stream, options_.subscription, options_.type,
+                                                                 std::vector<Cursor>(stream->partitions.size()));
   attach(stream, subscription);
   if (wake_ && subscription->cursors[0].next() < stream->partitions[0].end) wakes.push_back(take_wake());
 }
@@ -151,11 +156,13 @@ Result<std::vector<ReceivedEntry>> LogConsumer::poll(PollLimits limits) {
     if (closed_ || core_->closed())
       return fail(ErrorKind::kClosed, fmt::format("consumer {} of {} is closed", options_.name, options_.subscription));
     const int64_t now_ns = core_->clock().monotonic_ns();
+    const size_t turn = turn_;
     for (size_t i = 0; i < sources_.size(); ++i) {
-      const Source& source = sources_[(turn_ + i) % sources_.size()];
-      if (!source.subscription->dispatcher->ready(source.lane, *this, source.stream->partitions[source.lane].end, now_ns))
+      const Source& source = sources_[(turn + i) % sources_.size()];
+      if (!source.subscription->dispatcher->ready(source.lane, *this, source.stream->partitions[source.lane].end,
+                                                  now_ns))
         continue;
-      if (sources.empty()) turn_ += i + 1;
+      if (sources.empty()) turn_ = turn + i + 1;
       sources.push_back(source);
       if (sources.size() >= kSourcesPerPollMax) break;
     }
@@ -167,8 +174,7 @@ Result<std::vector<ReceivedEntry>> LogConsumer::poll(PollLimits limits) {
   }
   uint64_t records = 0;
   size_t bytes = 0;
-  for (const Source& source : sources) {
-    if (!received.empty() && (records >= limits.records_max || bytes >= limits.size_max_bytes)) break;
+  const auto poll_once = [&](const Source& source) {
     const size_t before = received.size();
     poll_source(source,
                 {static_cast<uint32_t>(limits.records_max - std::min<uint64_t>(records, limits.records_max)),
@@ -178,6 +184,14 @@ Result<std::vector<ReceivedEntry>> LogConsumer::poll(PollLimits limits) {
       records += received[i].records.count(received[i].record_count);
       bytes += received[i].bytes.size();
     }
+    return received.size() > before;
+  };
+  // A source gives at least one entry, so it is asked only while there is a good deal of room.
+  const auto has_room = [&] { return records <= limits.records_max / 2 && bytes <= limits.size_max_bytes / 2; };
+  for (const Source& source : sources) {
+    if (!received.empty() && !has_room()) break;
+    // What was handed out before comes first, what is new behind it.
+    if (poll_once(source) && has_room() && options_.type != SubscriptionType::kShared) poll_once(source);
   }
   if (received.empty() && error_) {
     Error error = std::move(*error_);
@@ -201,6 +215,8 @@ void LogConsumer::poll_source(const Source& source, PollLimits limits, std::vect
     const int64_t now_ns = core_->clock().monotonic_ns();
     if (!dispatcher.ready(source.lane, *this, partition.end, now_ns)) return;
     handouts = dispatcher.take(source.lane, *this, limits, now_ns);
+    for (const Handout& handout : handouts)
+      source.subscription->records_out_total += handout.records.count(handout.record_count);
     if (!handouts.empty() && options_.ack_timeout_ms > 0)
       core_->schedule(now_ns + options_.ack_timeout_ms * 1'000'000, source.subscription);
     if (handouts.empty()) {
@@ -216,8 +232,8 @@ void LogConsumer::poll_source(const Source& source, PollLimits limits, std::vect
       // Reading much more than is taken would be waste: guess by the size of a record in this partition.
       if (partition.total.records > 0)
         limits.size_max_bytes = std::min<size_t>(
-            limits.size_max_bytes,
-            static_cast<size_t>(2 * partition.total.bytes / partition.total.records * std::max(limits.records_max, 1U)));
+            limits.size_max_bytes, static_cast<size_t>(2 * partition.total.bytes / partition.total.records *
+                                                       std::max(limits.records_max, 1U)));
     }
   }
   if (!handouts.empty()) return load(source, std::move(handouts), received);
@@ -277,6 +293,7 @@ void LogConsumer::read_new(const Source& source, PollLimits limits, uint64_t fir
     }
   }
   Wakes wakes;
+  std::vector<Handout> earlier;  // key_shared: of entries that were read before
   bool skip_damaged = false;
   {
     std::lock_guard guard(core_->lock);
@@ -288,6 +305,7 @@ void LogConsumer::read_new(const Source& source, PollLimits limits, uint64_t fir
     const int64_t now_ns = core_->clock().monotonic_ns();
     const int64_t wall_ms = core_->clock().wall_ms();
     uint64_t records = 0;
+    uint64_t records_out = 0;
     size_t taken = 0;
     size_t next = 0;
     for (; next < parsed.size() && taken < share && !lane.window.full(); ++next) {
@@ -319,6 +337,7 @@ void LogConsumer::read_new(const Source& source, PollLimits limits, uint64_t fir
         dispatcher.watch(source.lane, *this, read.entry, now_ns);
         core_->schedule(now_ns + options_.ack_timeout_ms * 1'000'000, source.subscription);
       }
+      records_out += count;
       received.push_back(received_entry(source, {read.entry, read.record_count, item.size_bytes, 0, item.records},
                                         std::move(read.bytes)));
     }
@@ -329,17 +348,24 @@ void LogConsumer::read_new(const Source& source, PollLimits limits, uint64_t fir
     }
     if (keyed && taken > 0) {
       ++lane.keyed_change;
-      for (const Handout& handout : dispatcher.take(source.lane, *this, limits, now_ns)) {
-        auto read = std::ranges::find(parsed, handout.entry, &ReadEntry::entry);
-        // What was read now comes from here; what was there before is ready still and comes with its own read.
-        if (read != parsed.end()) received.push_back(received_entry(source, handout, read->bytes));
+      auto handouts = dispatcher.take(source.lane, *this, limits, now_ns);
+      if (handouts.empty()) dispatcher.saw_nothing(source.lane, *this);
+      for (Handout& handout : handouts) {
+        records_out += handout.records.count(handout.record_count);
+        if (handout.entry < first) {
+          earlier.push_back(std::move(handout));
+        } else {
+          received.push_back(received_entry(source, handout, parsed[handout.entry - first].bytes));
+        }
       }
       if (options_.ack_timeout_ms > 0)
         core_->schedule(now_ns + options_.ack_timeout_ms * 1'000'000, source.subscription);
     }
+    source.subscription->records_out_total += static_cast<int64_t>(records_out);
     if (dispatcher.members().size() > 1) core_->wake_lane(*source.subscription, source.lane, wakes);
   }
   call_all(wakes);
+  if (!earlier.empty()) load(source, std::move(earlier), received);
   if (damage && (skip_damaged || damage->kind() != ErrorKind::kCorrupt)) {
     if (skip_damaged) core_->give_up_entry(source.subscription, source.lane, damaged_entry, number_);
     error_ = damage->within(fmt::format("stream {}, entry {}", *source.stream->topic, damaged_entry));
@@ -368,7 +394,11 @@ void LogConsumer::load(const Source& source, std::vector<Handout> handouts, std:
     size_t given = 0;
     for (; i < end && handouts[i].entry - first < entries->size(); ++i, ++given)
       received.push_back(received_entry(source, handouts[i], (*entries)[handouts[i].entry - first]));
-    if (given == 0) break;
+    if (given == 0) {
+      error_ = Error(ErrorKind::kBug, fmt::format("stream {}: entry {} is not acknowledged and no longer there",
+                                                  *source.stream->topic, first));
+      return;
+    }
   }
 }
 
@@ -389,15 +419,17 @@ void LogConsumer::notify(std::function<void()> wake) {
     std::lock_guard guard(core_->lock);
     const int64_t now_ns = core_->clock().monotonic_ns();
     const bool ready = error_ || closed_ || std::ranges::any_of(sources_, [&](const Source& source) {
-      return source.subscription->dispatcher->ready(source.lane, *this, source.stream->partitions[source.lane].end, now_ns);
-    });
+                         return source.subscription->dispatcher->ready(
+                             source.lane, *this, source.stream->partitions[source.lane].end, now_ns);
+                       });
     wake_ = ready ? nullptr : wake;
     if (!ready) return;
   }
   if (wake) wake();
 }
 
-// ---------------------------------------------------------------------------------------------- acks, retries, positions
+// ---------------------------------------------------------------------------------------------- acks, retries,
+// positions
 
 const LogConsumer::Source* LogConsumer::source_of(const MessageId& id) const {
   if (id.ledger < 1 || id.entry < 0) return nullptr;
@@ -473,9 +505,10 @@ Status LogConsumer::seek(const MessageId& id) {
     }
   }
   if (sources.empty())
-    return fail(ErrorKind::kFixInput, fmt::format("subscription {}: {} is no place in its streams; give an id that was read "
-                                                  "from them, earliest or latest",
-                                                  options_.subscription, to_string(id)));
+    return fail(ErrorKind::kFixInput,
+                fmt::format("subscription {}: {} is no place in its streams; give an id that was read "
+                            "from them, earliest or latest",
+                            options_.subscription, to_string(id)));
   std::vector<std::pair<Source, Cursor>> moves;
   for (const Source& source : sources) {
     uint64_t entry = UINT64_MAX;
@@ -483,8 +516,8 @@ Status LogConsumer::seek(const MessageId& id) {
       entry = std::max(core_->journal().begin(source.partition),
                        id == MessageId::earliest() ? 0 : static_cast<uint64_t>(id.entry));
     const bool inside = id.batch_index > 0 && entry == static_cast<uint64_t>(id.entry);
-    FMESH_TRY(auto cursor, core_->cursor_at(source.stream, source.lane, entry,
-                                            inside ? static_cast<uint32_t>(id.batch_index) : 0));
+    FMESH_TRY(auto cursor,
+              core_->cursor_at(source.stream, source.lane, entry, inside ? static_cast<uint32_t>(id.batch_index) : 0));
     moves.emplace_back(source, std::move(cursor));
   }
   return move_cursors(std::move(moves));
@@ -511,7 +544,9 @@ ConsumerStats LogConsumer::stats() const {
   for (const Source& source : sources_) {
     const Partition& partition = source.stream->partitions[source.lane];
     const Cursor& cursor = source.subscription->cursors[source.lane];
-    const auto left = [](uint64_t total, uint64_t done) { return static_cast<int64_t>(total > done ? total - done : 0); };
+    const auto left = [](uint64_t total, uint64_t done) {
+      return static_cast<int64_t>(total > done ? total - done : 0);
+    };
     stats.backlog_entries += left(partition.end, cursor.entries_done());
     stats.backlog_records += left(partition.total.records, cursor.done().records);
     stats.backlog_bytes += left(partition.total.bytes, cursor.done().bytes);

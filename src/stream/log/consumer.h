@@ -1,5 +1,6 @@
-// Consumers of the log. A LogConsumer is a member of one subscription on each of its streams; its dispatchers say what it is
-// handed, it reads the bytes from the journal outside the lock. A read-only consumer (reader.h) has a cursor of its own.
+// Consumers of the log. A LogConsumer is a member of one subscription on each of its streams; its dispatchers say what
+// it is handed, it reads the bytes from the journal outside the lock. A read-only consumer (reader.h) has a cursor of
+// its own.
 //
 // Each belongs to one thread; its wake may be taken and called by others.
 #pragma once
@@ -38,8 +39,8 @@ class LogConsumer final : public ConsumerBase, public Member {
     PartitionId partition = 0;
   };
 
-  // Makes the streams and subscriptions that are missing and joins them. Errors: kFixInput if a subscription is exclusive and
-  // taken, or has consumers of another type.
+  // Makes the streams and subscriptions that are missing and joins them. Errors: kFixInput if a subscription is
+  // exclusive and taken, or has consumers of another type.
   static Result<std::shared_ptr<LogConsumer>> open(std::shared_ptr<Core> core, ConsumerOptions options);
   ~LogConsumer() override { close(); }
 

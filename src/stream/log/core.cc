@@ -57,9 +57,10 @@ Status Core::restore(std::string_view checkpoint) {
   TableReader in(checkpoint);
   const uint8_t version = in.u8();
   if (version != kCheckpointVersion)
-    return fail(ErrorKind::kFixInput,
-                fmt::format("the checkpoint of the stream tables has format {}, this program knows {}; use a newer fmesh",
-                            version, kCheckpointVersion));
+    return fail(
+        ErrorKind::kFixInput,
+        fmt::format("the checkpoint of the stream tables has format {}, this program knows {}; use a newer fmesh",
+                    version, kCheckpointVersion));
   std::lock_guard guard(lock);
   tables = StreamTables();
   return tables.read(in);
@@ -93,8 +94,8 @@ uint64_t Core::first_wanted(PartitionId partition) const {
 
 Result<std::shared_ptr<Stream>> Core::find_or_create(const std::string& topic, StreamOptions options) {
   if (options.partitions < 0 || options.partitions > kPartitionsMax)
-    return fail(ErrorKind::kFixInput, fmt::format("stream {}: {} partitions were asked for; a stream has 0 to {}", topic,
-                                                  options.partitions, kPartitionsMax));
+    return fail(ErrorKind::kFixInput, fmt::format("stream {}: {} partitions were asked for; a stream has 0 to {}",
+                                                  topic, options.partitions, kPartitionsMax));
   std::shared_ptr<Stream> stream;
   TableOp op;
   Wakes wakes;
@@ -116,12 +117,15 @@ Result<std::shared_ptr<Stream>> Core::find_or_create(const std::string& topic, S
   std::vector<TableOp> ops;
   ops.push_back(std::move(op));
   submit(std::move(ops));
-  std::vector<LogConsumer*> joining;
+  std::vector<TableOp> subscribe_ops;
   {
     std::lock_guard guard(lock);
-    joining = pattern_consumers;
-    for (LogConsumer* consumer : joining) consumer->join_if_matching(stream, wakes);
+    for (LogConsumer* consumer : pattern_consumers) consumer->join_if_matching(stream, wakes);
+    for (Reader* reader : pattern_readers) reader->join_if_matching(stream);
+    for (const auto& [name, subscription] : stream->subscriptions)
+      subscribe_ops.push_back(StreamTables::subscribe_op(*stream, *subscription));
   }
+  if (!subscribe_ops.empty()) submit(std::move(subscribe_ops));
   call_all(wakes);
   return stream;
 }

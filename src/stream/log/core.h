@@ -1,9 +1,10 @@
-// The core of the log is what its client side, its producers and its consumers share: the tables and dispatchers under one
-// lock, the journal, the state, and the timer for retries that come due. It is the journal's Tables: what the journal made
-// durable is carried out here, on the committer.
+// The core of the log is what its client side, its producers and its consumers share: the tables and dispatchers under
+// one lock, the journal, the state, and the timer for retries that come due. It is the journal's Tables: what the
+// journal made durable is carried out here, on the committer.
 //
-// Locks: `submit_lock` orders submission (deduplication decides in journal order), then `lock` guards tables and dispatchers;
-// the journal is never called under `lock`, and no callback of a caller runs under either. See docs/internals/streams.md.
+// Locks: `submit_lock` orders submission (deduplication decides in journal order), then `lock` guards tables and
+// dispatchers; the journal is never called under `lock`, and no callback of a caller runs under either. See
+// docs/internals/streams.md.
 #pragma once
 
 #include <atomic>
@@ -35,6 +36,8 @@ class Reader {
  public:
   virtual ~Reader() = default;
   virtual std::function<void()> take_wake_if_ready() = 0;
+  // A stream was made: follows it if the reader's pattern matches.
+  virtual void join_if_matching(const std::shared_ptr<Stream>& stream) = 0;
 };
 
 class Core : public Tables, public std::enable_shared_from_this<Core> {
@@ -90,6 +93,7 @@ class Core : public Tables, public std::enable_shared_from_this<Core> {
   std::map<const Stream*, std::vector<Reader*>> readers;
   std::map<const Stream*, std::vector<std::weak_ptr<LogProducer>>> waiting_producers;
   std::vector<LogConsumer*> pattern_consumers;
+  std::vector<Reader*> pattern_readers;
   ConsumerNumber last_consumer = 0;
   uint64_t last_producer = 0;
   std::map<std::string, std::weak_ptr<LogStateTable>> state_tables;
@@ -120,5 +124,9 @@ class Core : public Tables, public std::enable_shared_from_this<Core> {
   std::condition_variable timer_wake_;
   std::thread timer_;
 };
+
+class Log;
+// The client side over a core that has its journal.
+std::unique_ptr<Log> make_log(std::shared_ptr<Core> core);
 
 }  // namespace fmesh::stream::log

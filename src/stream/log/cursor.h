@@ -1,9 +1,9 @@
 // A cursor is what one subscription has durably acknowledged of one partition: everything before next(), whole entries
-// ahead of it as ranges, and for entries that are acknowledged in part the set of their records. It also carries how many
-// records and bytes are done, so that a backlog is a subtraction and needs no counting.
+// ahead of it as ranges, and for entries that are acknowledged in part the set of their records. It also carries how
+// many records and bytes are done, so that a backlog is a subtraction and needs no counting.
 //
-// Changed on the committer only (and during recovery), under the lock of the log. The number of ranges is bounded by the
-// window of the dispatcher, which stops reading ahead (window.h).
+// Changed on the committer only (and during recovery), under the lock of the log. The number of ranges is bounded by
+// the window of the dispatcher, which stops reading ahead (window.h).
 #pragma once
 
 #include <cstdint>

@@ -25,10 +25,9 @@ bool Dispatcher::has_member(ConsumerNumber number) const {
 }
 
 void Dispatcher::join(Member* member) {
-  const auto place = std::ranges::lower_bound(members_, std::pair(member->member_name(), member->number()), {},
-                                              [](const Member* other) {
-                                                return std::pair(other->member_name(), other->number());
-                                              });
+  const auto place =
+      std::ranges::lower_bound(members_, std::pair(member->member_name(), member->number()), {},
+                               [](const Member* other) { return std::pair(other->member_name(), other->number()); });
   members_.insert(place, member);
   if (!keyed()) return;
   ring_.add(member->number(), member->member_name());
@@ -97,9 +96,9 @@ std::vector<Handout> Dispatcher::take(size_t index, Member& member, PollLimits l
   if (!lane.window.has_ready()) return {};
   auto taken = keyed() ? lane.window.take_keyed(member.number(), limits.records_max, limits.size_max_bytes,
                                                 [this](KeyHash hash) { return ring_.owner(hash); })
-                       : lane.window.take(member.number(), limits.records_max, limits.size_max_bytes,
-                                          members_.size() > 1 && !ordered() ? kTurnEntriesMax
-                                                                            : std::numeric_limits<size_t>::max());
+                       : lane.window.take(
+                             member.number(), limits.records_max, limits.size_max_bytes,
+                             members_.size() > 1 && !ordered() ? kTurnEntriesMax : std::numeric_limits<size_t>::max());
   for (const Handout& handout : taken) watch(index, member, handout.entry, now_ns);
   return taken;
 }

@@ -1,11 +1,12 @@
-// The dispatcher of a subscription decides which of its consumers is handed which entry: one window per partition (a lane),
-// the consumers in name order, and for key_shared the ring of keys. Consumers ask (poll); nothing is pushed, so a slow
-// consumer holds back only what it was given. Rules per type are those of facts: pulsar.md 4.3-4.5.
+// The dispatcher of a subscription decides which of its consumers is handed which entry: one window per partition (a
+// lane), the consumers in name order, and for key_shared the ring of keys. Consumers ask (poll); nothing is pushed, so
+// a slow consumer holds back only what it was given. Rules per type are those of facts: pulsar.md 4.3-4.5.
 //
 // Made when the first consumer comes, kept as long as the subscription. Pure bookkeeping under the lock of the log.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -34,11 +35,11 @@ class Dispatcher {
  public:
   struct Lane {
     Window window;
-    uint64_t epoch = 0;               // raised by reset(): what was read before is void
-    bool reading = false;             // somebody reads behind the window, without the lock
-    ConsumerNumber owner = 0;         // exclusive and failover: who is handed entries
-    int64_t blocked_until_ns = 0;     // exclusive and failover: a refused entry holds back what lies behind it
-    uint64_t keyed_change = 1;        // key_shared: raised whenever a waiting record may have become deliverable
+    uint64_t epoch = 0;            // raised by reset(): what was read before is void
+    bool reading = false;          // somebody reads behind the window, without the lock
+    ConsumerNumber owner = 0;      // exclusive and failover: who is handed entries
+    int64_t blocked_until_ns = 0;  // exclusive and failover: a refused entry holds back what lies behind it
+    uint64_t keyed_change = 1;     // key_shared: raised whenever a waiting record may have become deliverable
     std::vector<std::pair<ConsumerNumber, uint64_t>> keyed_seen;  // change at which a consumer found nothing
     std::multimap<int64_t, uint64_t> ack_deadlines;               // due -> entry; empty without ack timeouts
   };
@@ -90,7 +91,7 @@ class Dispatcher {
   ConsumerNumber current_owner(Lane& lane, size_t index);
 
   SubscriptionType type_;
-  std::vector<Lane> lanes_;
+  std::deque<Lane> lanes_;
   std::vector<Member*> members_;  // by name, then by number
   KeyRing ring_;
 };

@@ -1,6 +1,6 @@
-// Which consumer of a key_shared subscription a key goes to: consistent hashing with a fixed number of points per consumer
-// on a ring of 65,535 places, as Pulsar's AUTO_SPLIT default (facts: pulsar.md 4.4), so that a consumer that comes or goes
-// moves only a share of the keys. Under the lock of the log.
+// Which consumer of a key_shared subscription a key goes to: consistent hashing with a fixed number of points per
+// consumer on a ring of 65,535 places, as Pulsar's AUTO_SPLIT default (facts: pulsar.md 4.4), so that a consumer that
+// comes or goes moves only a share of the keys. Under the lock of the log.
 #pragma once
 
 #include <cstdint>

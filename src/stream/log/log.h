@@ -2,7 +2,8 @@
 // Journal: it keeps the tables of streams, subscriptions, cursors, producers and state, and decides who is handed which
 // entry.
 //
-// Its threads are the journal's committer and the callers'. See docs/internals/log.md.
+// Its threads are the journal's committer, a timer for retries and the callers'. See docs/internals/log.md and
+// streams.md.
 #pragma once
 
 #include <memory>
@@ -18,7 +19,9 @@ namespace fmesh::stream::log {
 struct LogOptions {
   std::string directory;          // the data directory; made if missing
   JournalOptions journal;         // its directory is set by the log
-  StreamOptions stream_defaults;  // for streams made on first use; -1 fields take the constants in log.cc
+  StreamOptions stream_defaults;  // for streams made on first use; -1 fields take the constants in tables.h
+  // Where the state of functions lies, a SQLite file and so always in the real file system. Empty: `directory`.
+  std::string state_directory;
 };
 
 class Log : public Client {
@@ -26,6 +29,10 @@ class Log : public Client {
   static Result<std::unique_ptr<Log>> open(Disk& disk, const Clock& clock, LogOptions options);
   // For a log without a committer thread (JournalOptions::own_thread = false): one round of the committer.
   virtual size_t step() = 0;
+  // Redelivers what is due by the clock. A log with threads does so by itself; step() does it too.
+  virtual void tick() = 0;
+  // Deletes segments in which nothing is wanted now; the committer does so by itself now and then.
+  virtual Status collect_garbage() = 0;
   virtual JournalStats journal_stats() const = 0;
   virtual std::vector<Damage> damages() const = 0;
 };

@@ -1,6 +1,7 @@
-// What deduplication knows: per partition and producer name the highest sequence id that is durable, and the highest that
-// was handed to the journal. An entry is decided at the moment of submission, in the order of the journal (facts: pulsar.md
-// 4.6). Only names that deduplicate are kept, the most recently used up to a bound. Under the lock of the log.
+// What deduplication knows: per partition and producer name the highest sequence id that is durable, and the highest
+// that was handed to the journal. An entry is decided at the moment of submission, in the order of the journal (facts:
+// pulsar.md 4.6). Only names that deduplicate are kept, the most recently used up to a bound. Under the lock of the
+// log.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Arithmetic on sets of records of one entry. The answer is normalised: a set that has every record is AckSet::all(), so
-// that whole entries stay free of memory of their own. Pure.
+// Arithmetic on sets of records of one entry. The answer is normalised: a set that has every record is AckSet::all(),
+// so that whole entries stay free of memory of their own. Pure.
 #pragma once
 
 #include <cstdint>

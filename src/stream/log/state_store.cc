@@ -111,7 +111,8 @@ Status StateStore::open() {
     if (sqlite3_prepare_v2(database_, sql, -1, statement, nullptr) != SQLITE_OK) return failed(sql);
     return {};
   };
-  FMESH_CHECK(prepare("INSERT INTO state(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value=?2", &upsert_));
+  FMESH_CHECK(
+      prepare("INSERT INTO state(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value=?2", &upsert_));
   FMESH_CHECK(prepare("DELETE FROM state WHERE key=?1", &erase_));
   return prepare("SELECT value FROM state WHERE key=?1", &select_);
 }
@@ -245,7 +246,8 @@ Status LogStateTable::put(std::string_view key, std::optional<std::string_view> 
   if (value) staged.value = std::string(*value);
   if (!store_->reserve_staged(staged_size(key, staged.value)))
     return fail(ErrorKind::kRetryLater, fmt::format("state of {}: more than {} bytes are put and not yet durable; "
-                                                    "commit before putting more", name_, kStateStagedSizeMaxBytes));
+                                                    "commit before putting more",
+                                                    name_, kStateStagedSizeMaxBytes));
   std::lock_guard lock(mutex_);
   staged.number = ++last_number_;
   if (const auto found = staged_.find(key); found != staged_.end()) drop(found);

@@ -1,9 +1,10 @@
-// The keyed state of functions, as the journal's transactions made it: SQLite holds what older transactions wrote, a bounded
-// cache in front of it what is newer or was asked for. The journal is the truth: before the journal takes a checkpoint the
-// store writes what is dirty and the place it has reached in one SQLite transaction; what came later is replayed.
+// The keyed state of functions, as the journal's transactions made it: SQLite holds what older transactions wrote, a
+// bounded cache in front of it what is newer or was asked for. The journal is the truth: before the journal takes a
+// checkpoint the store writes what is dirty and the place it has reached in one SQLite transaction; what came later is
+// replayed.
 //
-// Values that a function put and no commit has made durable yet are staged per table, visible to that table only. From any
-// thread. SQLite is opened when the cache first needs it, so a mesh without state has no such file.
+// Values that a function put and no commit has made durable yet are staged per table, visible to that table only. From
+// any thread. SQLite is opened when the cache first needs it, so a mesh without state has no such file.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ struct sqlite3_stmt;
 
 namespace fmesh::stream::log {
 
-// Values kept in memory over all tables; beyond it dirty ones are written to SQLite and the longest unused ones dropped.
+// Values kept in memory over all tables; beyond it dirty ones are written to SQLite and the longest unused ones
+// dropped.
 inline constexpr size_t kStateCacheSizeMaxBytes = 32 * 1024 * 1024;
 // Staged and not yet durable, over all tables; put() fails with kRetryLater beyond it.
 inline constexpr size_t kStateStagedSizeMaxBytes = 64 * 1024 * 1024;
@@ -85,7 +87,8 @@ class StateStore {
 // A table as the instances of one function share it.
 class LogStateTable final : public StateTable {
  public:
-  LogStateTable(std::shared_ptr<StateStore> store, std::string name) : store_(std::move(store)), name_(std::move(name)) {}
+  LogStateTable(std::shared_ptr<StateStore> store, std::string name)
+      : store_(std::move(store)), name_(std::move(name)) {}
   ~LogStateTable() override;
   const std::string& name() const override { return name_; }
   Result<std::optional<std::string>> get(std::string_view key) override;

@@ -1,6 +1,7 @@
 // The bytes of table changes and checkpoints: LEB128 numbers and length-prefixed strings, nothing else. Table bytes are
-// inside the journal's checksummed transactions, so a reader that runs out of bytes has met a newer or broken writer; it
-// turns !ok() and gives zeros from then on, so that decoding needs one check at its end. Value types, for one thread.
+// inside the journal's checksummed transactions, so a reader that runs out of bytes has met a newer or broken writer;
+// it turns !ok() and gives zeros from then on, so that decoding needs one check at its end. Value types, for one
+// thread.
 #pragma once
 
 #include <cstdint>

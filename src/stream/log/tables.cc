@@ -174,11 +174,16 @@ void StreamTables::apply(const Transaction& transaction, const Applied& applied)
 void StreamTables::apply_op(const TableOp& op) {
   TableReader in(op.bytes);
   switch (static_cast<Table>(op.table)) {
-    case Table::kCreateStream: return create_stream(in);
-    case Table::kDeleteStream: return delete_stream(in);
-    case Table::kSubscribe: return subscribe(in);
-    case Table::kAcknowledge: return acknowledge(in);
-    case Table::kMoveCursor: return move_cursor(in);
+    case Table::kCreateStream:
+      return create_stream(in);
+    case Table::kDeleteStream:
+      return delete_stream(in);
+    case Table::kSubscribe:
+      return subscribe(in);
+    case Table::kAcknowledge:
+      return acknowledge(in);
+    case Table::kMoveCursor:
+      return move_cursor(in);
     case Table::kUnsubscribe: {
       const auto stream = find(in.text());
       if (!stream) return;
@@ -197,7 +202,8 @@ void StreamTables::apply_op(const TableOp& op) {
     }
     case Table::kNothing:
     case Table::kAppended:
-    case Table::kState: return;
+    case Table::kState:
+      return;
   }
 }
 
@@ -286,8 +292,9 @@ uint64_t StreamTables::first_wanted(PartitionId id, int64_t now_ms) const {
   const int64_t oldest_ms = now_ms - options.retention_time_ms;
   if (options.retention_size_bytes > 0 && options.retention_time_ms > 0 && partition.last_written_ms >= oldest_ms) {
     // What is acknowledged is kept up to the size, counted back from where it ends.
-    const uint64_t acknowledged_bytes =
-        acknowledged == partition.end ? partition.total.bytes : partition.history.at_or_before(acknowledged).before.bytes;
+    const uint64_t acknowledged_bytes = acknowledged == partition.end
+                                            ? partition.total.bytes
+                                            : partition.history.at_or_before(acknowledged).before.bytes;
     kept = std::max(
         partition.history.first_within(static_cast<uint64_t>(options.retention_size_bytes), acknowledged_bytes),
         partition.history.first_since(oldest_ms));
@@ -297,8 +304,7 @@ uint64_t StreamTables::first_wanted(PartitionId id, int64_t now_ms) const {
 
 void StreamTables::forget_unwanted(int64_t now_ms) {
   for (const auto& [topic, stream] : streams_)
-    for (Partition& partition : stream->partitions)
-      partition.history.forget_before(first_wanted(partition.id, now_ms));
+    for (Partition& partition : stream->partitions) partition.history.forget_before(first_wanted(partition.id, now_ms));
 }
 
 uint64_t StreamTables::backlog_bytes(const Stream& stream, size_t partition) {

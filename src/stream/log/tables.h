@@ -1,7 +1,7 @@
-// The tables of streams and subscriptions: what exists, how much each partition holds, and the cursor of each subscription.
-// Every durable change is a TableOp in a journal transaction; apply() is the one place that carries it out, in normal work
-// and in recovery alike. Streams and subscriptions may be used before their first op is durable: the op then travels in
-// front of every transaction that needs it, so that making one costs no wait.
+// The tables of streams and subscriptions: what exists, how much each partition holds, and the cursor of each
+// subscription. Every durable change is a TableOp in a journal transaction; apply() is the one place that carries it
+// out, in normal work and in recovery alike. Streams and subscriptions may be used before their first op is durable:
+// the op then travels in front of every transaction that needs it, so that making one costs no wait.
 //
 // All under the lock of the log (core.h). Nothing here does IO or knows the time.
 #pragma once
@@ -101,7 +101,8 @@ class StreamTables {
   static TableOp delete_stream_op(std::string_view topic);
   static TableOp subscribe_op(const Stream& stream, const Subscription& subscription);
   static TableOp unsubscribe_op(std::string_view topic, std::string_view name);
-  static TableOp acknowledge_op(PartitionId partition, std::string_view subscription, const std::vector<AckItem>& items);
+  static TableOp acknowledge_op(PartitionId partition, std::string_view subscription,
+                                const std::vector<AckItem>& items);
   static TableOp move_cursor_op(PartitionId partition, std::string_view subscription, const Cursor& cursor);
   static TableOp producer_op(PartitionId partition, std::string_view name, int64_t sequence_id);
   static TableOp appended_op(int64_t written_ms, const std::vector<JournalAppend>& appends);

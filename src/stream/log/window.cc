@@ -23,10 +23,15 @@ const Window::Tracked* Window::find(uint64_t entry) const {
 void Window::count(const Tracked& tracked, const Part& part, int sign) {
   const int64_t records = part.records.count(tracked.record_count);
   switch (part.state) {
-    case State::kReady: ready_records_ += sign * records; return;
-    case State::kDelayed: delayed_records_ += sign * records; return;
+    case State::kReady:
+      ready_records_ += sign * records;
+      return;
+    case State::kDelayed:
+      delayed_records_ += sign * records;
+      return;
     case State::kOut:
-    case State::kInCommit: break;
+    case State::kInCommit:
+      break;
   }
   int64_t& out = out_[part.consumer];
   out += sign * records;
@@ -65,9 +70,8 @@ std::optional<size_t> Window::split(Tracked& tracked, size_t index, const AckSet
 
 void Window::sort_parts(Tracked& tracked) {
   if (tracked.parts.size() < 2) return;
-  std::ranges::stable_sort(tracked.parts, {}, [&](const Part& part) {
-    return first_record(part.records, tracked.record_count);
-  });
+  std::ranges::stable_sort(tracked.parts, {},
+                           [&](const Part& part) { return first_record(part.records, tracked.record_count); });
 }
 
 void Window::note_ready(uint64_t entry, const Tracked& tracked) {
@@ -90,10 +94,7 @@ void Window::push(const AckItem& item, Part part, std::vector<KeyHash> key_hashe
   Tracked tracked;
   tracked.record_count = item.record_count;
   tracked.size_bytes = item.size_bytes;
-  if (!key_hashes.empty()) {
-    keyed_ = true;
-    tracked.key_hashes = std::make_unique<std::vector<KeyHash>>(std::move(key_hashes));
-  }
+  if (!key_hashes.empty()) tracked.key_hashes = std::make_unique<std::vector<KeyHash>>(std::move(key_hashes));
   tracked.parts.push_back(std::move(part));
   entries_.push_back(std::move(tracked));
   count(entries_.back(), entries_.back().parts[0], 1);
@@ -223,8 +224,8 @@ std::vector<AckItem> Window::begin_ack_through(uint64_t entry, int32_t last, Con
   for (uint64_t number = first_; number < end; ++number) {
     const uint32_t record_count = find(number)->record_count;
     const bool whole = number < entry || last < 0;
-    auto item = begin_ack(
-        number, whole ? AckSet::all() : records_between(0, static_cast<uint32_t>(last), record_count), consumer);
+    auto item = begin_ack(number, whole ? AckSet::all() : records_between(0, static_cast<uint32_t>(last), record_count),
+                          consumer);
     if (item) items.push_back(std::move(*item));
   }
   return items;
@@ -378,14 +379,9 @@ uint32_t Window::redeliveries(uint64_t entry, const AckSet& records) const {
   return highest;
 }
 
-AckSet Window::out_records(uint64_t entry, ConsumerNumber consumer) const {
+uint32_t Window::record_count(uint64_t entry) const {
   const Tracked* tracked = find(entry);
-  if (tracked == nullptr) return AckSet::none(0);
-  AckSet out = AckSet::none(tracked->record_count);
-  for (const Part& part : tracked->parts)
-    if (part.state == State::kOut && part.consumer == consumer)
-      out = records_in_either(out, part.records, tracked->record_count);
-  return out;
+  return tracked == nullptr ? 0 : tracked->record_count;
 }
 
 int64_t Window::out_records(ConsumerNumber consumer) const {
