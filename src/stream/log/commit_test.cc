@@ -56,6 +56,7 @@ TEST_F(Commits, DropDuplicatesAfterARestartToo) {
 
 TEST_F(Commits, LeaveADuplicateOpenWhileTheFirstIsUnderWay) {
   auto out = producer("orders", "me", true);
+  log->step();
   Commit first;
   first.appends.push_back(append_to(out, entry_of({"a"}, 1), 1, 0, 1));
   Commit second = first;
@@ -219,7 +220,8 @@ TEST_F(Commits, OpenNoStateFileBeforeStateIsUsed) {
   EXPECT_FALSE(std::filesystem::exists(directory.path() + "/state.db"));
 }
 
-// ---------------------------------------------------------------------------------------------------- streams, retention
+// ---------------------------------------------------------------------------------------------------- streams,
+// retention
 
 class Streams : public LogTest {};
 

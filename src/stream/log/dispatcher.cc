@@ -68,7 +68,7 @@ ConsumerNumber Dispatcher::current_owner(Lane& lane, size_t index) {
 bool Dispatcher::ready(size_t index, const Member& member, uint64_t end, int64_t now_ns) {
   Lane& lane = lanes_[index];
   if (lane.reading) return false;
-  lane.window.wake_delayed(now_ns);
+  if (lane.window.wake_delayed(now_ns) > 0) ++lane.keyed_change;
   const bool has_new = lane.window.read_position() < end && !lane.window.full();
   if (ordered()) {
     if (lane.blocked_until_ns > now_ns || current_owner(lane, index) != member.number()) return false;

@@ -1,5 +1,5 @@
-// What the tests of the log share: a journal in memory that can be told to fail, and a log with a clock that stands still,
-// no thread of its own, and shorthands for producing and consuming records that are just their text.
+// What the tests of the log share: a journal in memory that can be told to fail, and a log with a clock that stands
+// still, no thread of its own, and shorthands for producing and consuming records that are just their text.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -137,6 +137,7 @@ TEST_F(Redelivery, OfAFailedCommitGoesBackToItsConsumer) {
   produce(out, {"a"});
   auto in = consumer(reading({"orders"}));
   const auto got = poll(in);
+  log->step();
   journal->failing = 1;
   EXPECT_FALSE(acknowledge(in, got));
   EXPECT_FALSE(in->drained());
@@ -145,7 +146,8 @@ TEST_F(Redelivery, OfAFailedCommitGoesBackToItsConsumer) {
   EXPECT_TRUE(in->drained());
 }
 
-// ------------------------------------------------------------------------------------------------ acknowledgements, seek
+// ------------------------------------------------------------------------------------------------ acknowledgements,
+// seek
 
 class Positions : public LogTest {};
 
