@@ -19,6 +19,7 @@ namespace fmesh::runtime {
 namespace {
 
 namespace files = std::filesystem;
+constexpr const char* kSymbol = "fmesh_library";
 
 Result<std::string> read_file(const std::string& path) {
   std::error_code code;
@@ -123,7 +124,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 const fmesh_function& function_at(const fmesh_library_table& library, size_t index) {
   const char* first = reinterpret_cast<const char*>(library.functions);
-  return *reinterpret_cast<const fmesh_function*>(first + index * library.function_size);
+  return *reinterpret_cast<const fmesh_function*>(first + index * library.functions->size);
 }
 
 Status check_table(const fmesh_library_table* table, const std::string& path) {
@@ -138,19 +139,18 @@ Status check_table(const fmesh_library_table* table, const std::string& path) {
                         ? "rebuild the library with the headers of this fmesh"
                         : "install a newer fmesh, or rebuild the library with the headers of this one"));
   }
-  if (table->function_size < sizeof(fmesh_function) || (table->function_count > 0 && table->functions == nullptr)) {
+  if (table->size < sizeof(fmesh_library_table) || table->function_count == 0 || table->functions == nullptr ||
+      table->functions->size < sizeof(fmesh_function)) {
     return fail(ErrorKind::kFixInput,
-                fmt::format("function library {}: its table is damaged (entries of {} bytes, expected {})", path,
-                            table->function_size, sizeof(fmesh_function)));
+                fmt::format("function library {}: its table holds no function, or is damaged", path));
   }
   for (size_t i = 0; i < table->function_count; ++i) {
     const fmesh_function& function = function_at(*table, i);
-    const bool window = (function.flags & FMESH_WINDOW) != 0;
     if (function.name == nullptr || function.create == nullptr || function.destroy == nullptr ||
-        (window ? function.process_window == nullptr : function.process == nullptr)) {
-      return fail(ErrorKind::kFixInput, fmt::format("function library {}: function {} ({}) lacks create, destroy or {}",
-                                                    path, i, function.name != nullptr ? function.name : "no name",
-                                                    window ? "process_window" : "process"));
+        (function.process == nullptr && function.process_window == nullptr)) {
+      return fail(ErrorKind::kFixInput,
+                  fmt::format("function library {}: function {} ({}) lacks create, destroy or process", path, i,
+                              function.name != nullptr ? function.name : "no name"));
     }
   }
   return {};
@@ -169,14 +169,14 @@ Result<const fmesh_library_table*> load_library(const std::string& path, const s
     return fail(ErrorKind::kFixInput,
                 fmt::format("function library {}: it can't be loaded: {}", path, loader_words(loaded, path)));
   }
-  void* symbol = dlsym(handle, FMESH_LIBRARY_SYMBOL);
+  void* symbol = dlsym(handle, kSymbol);
   if (symbol == nullptr) {
     return fail(ErrorKind::kFixInput,
                 fmt::format("function library {}: no symbol {}; end the library with "
                             "FMESH_FUNCTIONS(fmesh::function<MyFunction>(\"name\")) of <fmesh/function.h>",
-                            path, FMESH_LIBRARY_SYMBOL));
+                            path, kSymbol));
   }
-  const fmesh_library_table* table = reinterpret_cast<fmesh_library_entry>(symbol)();
+  const fmesh_library_table* table = reinterpret_cast<decltype(&fmesh_library)>(symbol)();
   FMESH_CHECK(check_table(table, path));
   return table;
 }
