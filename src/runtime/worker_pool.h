@@ -26,7 +26,8 @@ class WorkerPool {
   static std::unique_ptr<WorkerPool> make_inline();
   virtual ~WorkerPool() = default;
   // Runs `job`. If it is not done after `limit_ms` (0: no limit), `stuck` is called once, on another thread.
-  virtual void run(const void* key, std::function<void()> job, int64_t limit_ms = 0, std::function<void()> stuck = {}) = 0;
+  virtual void run(const void* key, std::function<void()> job, int64_t limit_ms = 0,
+                   std::function<void()> stuck = {}) = 0;
   virtual size_t threads() const = 0;
   virtual size_t stuck_threads() const = 0;
 };

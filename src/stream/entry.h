@@ -46,6 +46,19 @@ class EntryBuilder {
   // one). REQUIRES: !empty().
   SharedBytes finish(int64_t publish_time_ms);
 
+  // A place to go back to, as long as no finish() lies between: rollback() drops the records added since mark().
+  struct Mark {
+    size_t body_size = 0;
+    size_t count = 0;
+    uint64_t last_sequence_id = 0;
+  };
+  Mark mark() const { return {body_.size(), count_, last_sequence_id_}; }
+  void rollback(const Mark& mark) {
+    body_.resize(mark.body_size);
+    count_ = mark.count;
+    last_sequence_id_ = mark.last_sequence_id;
+  }
+
  private:
   std::string producer_name_;
   Compression compression_;

@@ -1,0 +1,460 @@
+#include "runtime/input_instance.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/worker_pool.h"
+#include "stream/topic_name.h"
+
+namespace fmesh::runtime {
+namespace {
+
+using model::ProcessingGuarantees;
+
+int64_t thread_cpu_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+stream::Compression compression_of(const model::FunctionDetails& details) {
+  // On this machine the default is none: the disk is local, and compressing costs more than it saves.
+  if (!details.sink || !details.sink->producer_spec) return stream::Compression::kNone;
+  switch (details.sink->producer_spec->compression_type) {
+    case model::DetailsCompression::kLz4: return stream::Compression::kLz4;
+    case model::DetailsCompression::kZlib: return stream::Compression::kZlib;
+    case model::DetailsCompression::kZstd: return stream::Compression::kZstd;
+    case model::DetailsCompression::kSnappy: return stream::Compression::kSnappy;
+    case model::DetailsCompression::kNone: break;
+  }
+  return stream::Compression::kNone;
+}
+
+const ConnectorKind* find_connector(std::string_view name) {
+  for (const ConnectorKind& kind : connector_kinds())
+    if (kind.name == name) return &kind;
+  return nullptr;
+}
+
+}  // namespace
+
+InputInstance::InputInstance(model::InstanceSpec spec, InstanceEnvironment environment)
+    : Lifecycle(std::move(spec), std::move(environment)),
+      logic_context_(spec_, *environment_.clock,
+                     [this](std::string_view level, std::string_view text) { log(level, text); }),
+      connector_context_(spec_, *environment_.clock,
+                         [this](std::string_view level, std::string_view text) { log(level, text); }) {
+  const model::FunctionDetails& details = spec_.details;
+  is_sink_ = spec_.host == model::HostKind::kSink;
+  const bool effectively_once = details.processing_guarantees == ProcessingGuarantees::kEffectivelyOnce;
+  manual_ = details.processing_guarantees == ProcessingGuarantees::kManual;
+  at_most_once_ = details.processing_guarantees == ProcessingGuarantees::kAtMostOnce;
+  ordered_ = effectively_once || details.retain_ordering || details.retain_key_ordering ||
+             (details.source && details.source->subscription_type == model::DetailsSubscriptionType::kFailover);
+  framework_acks_ = !manual_ && !at_most_once_ && (details.auto_ack || effectively_once);
+  if (details.retry_details && details.retry_details->max_message_retries > 0) {
+    max_retries_ = details.retry_details->max_message_retries;
+    dead_letter_topic_ = details.retry_details->dead_letter_topic;
+    if (dead_letter_topic_.empty())
+      dead_letter_topic_ = details.tenant + "-" + details.name_space + "-" + details.name + "-DLQ";
+  }
+  subscription_ = details.source && !details.source->subscription_name.empty() ? details.source->subscription_name
+                                                                               : details.fully_qualified_name();
+  if (!is_sink_) output_topic_ = logic_context_.output();
+}
+
+Status InputInstance::open_consumer() {
+  const model::FunctionDetails& details = spec_.details;
+  stream::ConsumerOptions options;
+  options.topics = input_topics(details);
+  if (details.source) {
+    for (const auto& [topic, spec] : details.source->input_specs)
+      if (spec.is_regex_pattern) options.topic_pattern = topic;
+    switch (details.source->subscription_type) {
+      case model::DetailsSubscriptionType::kShared: options.type = stream::SubscriptionType::kShared; break;
+      case model::DetailsSubscriptionType::kFailover: options.type = stream::SubscriptionType::kFailover; break;
+      case model::DetailsSubscriptionType::kKeyShared: options.type = stream::SubscriptionType::kKeyShared; break;
+    }
+    options.position = details.source->subscription_position == model::DetailsSubscriptionPosition::kLatest
+                           ? stream::InitialPosition::kLatest
+                           : stream::InitialPosition::kEarliest;
+    options.ack_timeout_ms = static_cast<int64_t>(details.source->timeout_ms);
+    if (details.source->negative_ack_redelivery_delay_ms > 0)
+      options.nack_delay_min_ms = static_cast<int64_t>(details.source->negative_ack_redelivery_delay_ms);
+  }
+  options.subscription = subscription_;
+  // Failover goes by name: the instance with the lowest id leads, so ids are padded.
+  std::string id = std::to_string(spec_.instance_id);
+  options.name = details.fully_qualified_name() + "-" + std::string(id.size() < 5 ? 5 - id.size() : 0, '0') + id;
+  FMESH_TRY(consumer_, environment_.client->open_consumer(std::move(options)));
+  return {};
+}
+
+Status InputInstance::make_stage(Engine& engine) {
+  if (is_sink_) {
+    const std::string name = spec_.details.sink ? spec_.details.sink->builtin : "";
+    const ConnectorKind* kind = find_connector(name);
+    if (kind == nullptr || kind->make_sink == nullptr)
+      return fmesh::fail(ErrorKind::kFixInput, spec_.component + ": there is no built-in sink \"" + name + "\"");
+    engine.stage = make_sink_stage(kind->make_sink(), connector_context_);
+    return {};
+  }
+  FMESH_TRY(std::unique_ptr<Logic> logic, make_logic(spec_, environment_.cache_directory));
+  engine.stage = make_logic_stage(std::move(logic), logic_context_);
+  return {};
+}
+
+Status InputInstance::open() {
+  const model::FunctionDetails& details = spec_.details;
+  auto engine = std::make_shared<Engine>();
+  FMESH_CHECK(make_stage(*engine));
+  FMESH_CHECK(open_consumer());
+  engine->outputs = std::make_unique<Outputs>(*environment_.client, compression_of(details));
+  if (!output_topic_.empty()) FMESH_CHECK(engine->outputs->open(output_topic_));
+  EffectsOptions options;
+  options.output_topic = output_topic_;
+  options.forward_properties = details.sink && details.sink->forward_source_message_property;
+  options.halt_at_failure = ordered_;
+  options.open_state = [client = environment_.client, name = details.fully_qualified_name()] {
+    return client->open_state(name);
+  };
+  engine->effects = std::make_unique<Effects>(std::move(options), *engine->outputs);
+  if (is_sink_) {
+    FMESH_TRY(state_, environment_.client->open_state(details.fully_qualified_name()));
+    FMESH_TRY(const std::optional<std::string> position, state_->get(position_key(spec_)));
+    connector_context_.set_position(position.value_or(""));
+    connector_context_.set_stopping(false);
+  }
+  engine_ = engine;
+  // Opening may load a library or connect somewhere, so it is a worker's job.
+  environment_.workers->run(this, [self = shared_from_this(), this, engine, post = poster()] {
+    Status status = engine->stage->open();
+    engine->in_place = engine->stage->non_blocking();
+    post([this, status = std::move(status)] {
+      if (!status) {
+        fail(status.error().within(who()));
+      } else {
+        opened();
+      }
+    });
+  });
+  return {};
+}
+
+void InputInstance::close() {
+  connector_context_.set_stopping(true);
+  if (engine_) {
+    // Behind whatever the worker still does for this instance.
+    environment_.workers->run(this, [self = shared_from_this(), engine = engine_] {
+      if (engine->effects) engine->effects->abandon();
+      engine->stage->close();
+    });
+  }
+  if (consumer_) consumer_->close();
+  consumer_.reset();
+  engine_.reset();
+  work_.reset();
+  state_.reset();
+  processing_ = waiting_ = false;
+  commits_in_flight_ = 0;
+  counters_.in_flight.store(0, std::memory_order_relaxed);
+}
+
+bool InputInstance::quiet() const { return !processing_ && !waiting_ && commits_in_flight_ == 0 && !work_; }
+
+bool InputInstance::idle() const {
+  if (state() == InstanceState::kFailed || state() == InstanceState::kStopped) return true;
+  return running() && quiet() && consumer_ && consumer_->drained();
+}
+
+void InputInstance::pump() {
+  while (running() && !processing_ && !waiting_ && !work_ && commits_in_flight_ < kCommitsInFlightMax) {
+    if (!engine_->outputs->writable()) {
+      engine_->outputs->notify_writable(waker());
+      return;
+    }
+    Result<std::vector<stream::ReceivedEntry>> polled = consumer_->poll({});
+    if (!polled) {
+      if (polled.error().kind() == ErrorKind::kCorrupt) {
+        counters_.system_exceptions.fetch_add(1, std::memory_order_relaxed);
+        set_last_error(polled.error().to_string());
+        log("error", polled.error().to_string());
+        continue;
+      }
+      fail(polled.error());
+      return;
+    }
+    const stream::ConsumerStats stats = consumer_->stats();
+    counters_.backlog.store(stats.backlog_records, std::memory_order_relaxed);
+    counters_.waiting_retry.store(stats.waiting_retry, std::memory_order_relaxed);
+    if (polled->empty()) {
+      consumer_->notify(waker());
+      return;
+    }
+    take(std::move(*polled));
+  }
+}
+
+void InputInstance::take(std::vector<stream::ReceivedEntry> entries) {
+  work_ = std::make_shared<Work>(std::move(entries));
+  const auto count = static_cast<int64_t>(work_->batch.records().size());
+  counters_.received.fetch_add(count, std::memory_order_relaxed);
+  counters_.in_flight.fetch_add(count, std::memory_order_relaxed);
+  counters_.last_invocation_ms.store(environment_.clock->wall_ms(), std::memory_order_relaxed);
+  report_unreadable();
+  if (at_most_once_ && count > 0) {
+    stream::Commit commit;
+    commit.acks = work_->batch.acks(consumer_, 0, static_cast<size_t>(count), {});
+    submit(std::move(commit), 0);
+  }
+  run();
+}
+
+void InputInstance::report_unreadable() {
+  stream::Commit commit;
+  for (const Batch::Unreadable& bad : work_->batch.unreadable()) {
+    counters_.system_exceptions.fetch_add(1, std::memory_order_relaxed);
+    const std::string text = who() + ": entry " + stream::to_string(bad.id) + " can't be read and is passed over: " +
+                             bad.error.text();
+    set_last_error(text);
+    log("error", text);
+    commit.acks.push_back({consumer_, bad.id, stream::AckSet::all(), false});
+  }
+  if (!commit.empty()) submit(std::move(commit), 0);
+}
+
+void InputInstance::run() {
+  const size_t total = work_->batch.records().size();
+  if (work_->begin >= total) {
+    work_.reset();
+    return;
+  }
+  const size_t to = work_->step >= total - work_->begin ? total : work_->begin + work_->step;
+  processing_ = true;
+  auto job = [work = work_, engine = engine_, to, clock = environment_.clock]() {
+    const auto records = work->batch.records().subspan(work->begin, to - work->begin);
+    engine->effects->begin(records, clock->wall_ms());
+    return engine->stage->run(records, *engine->effects);
+  };
+  if (engine_->in_place) {
+    const int64_t start_ns = environment_.clock->monotonic_ns();
+    const int64_t cpu_ns = thread_cpu_ns();
+    const Status status = job();
+    ran(status, environment_.clock->monotonic_ns() - start_ns, thread_cpu_ns() - cpu_ns, to);
+    return;
+  }
+  const auto timeout_ms = static_cast<int64_t>(spec_.details.source ? spec_.details.source->timeout_ms : 0);
+  environment_.workers->run(
+      this,
+      [self = shared_from_this(), this, job = std::move(job), to, post = poster(), clock = environment_.clock] {
+        const int64_t start_ns = clock->monotonic_ns();
+        const int64_t cpu_start_ns = thread_cpu_ns();
+        Status status = job();
+        const int64_t elapsed_ns = clock->monotonic_ns() - start_ns;
+        const int64_t cpu_ns = thread_cpu_ns() - cpu_start_ns;
+        post([this, status = std::move(status), elapsed_ns, cpu_ns, to] {
+          ran(status, elapsed_ns, cpu_ns, to);
+          pump();
+        });
+      },
+      timeout_ms > 0 ? timeout_ms : kStuckAfterMs,
+      [post = poster(), this] {
+        post([this] {
+          if (!processing_ || !running()) return;
+          set_state(InstanceState::kStuck);
+          set_last_error(who() + " holds its worker since " + name_of(work_->begin));
+          log("error", who() + " is stuck: its code has not returned; it was given " + name_of(work_->begin));
+        });
+      });
+}
+
+void InputInstance::observe_run(int64_t records, int64_t elapsed_ns, int64_t cpu_ns) {
+  counters_.latency_ns_sum.fetch_add(elapsed_ns, std::memory_order_relaxed);
+  counters_.latency_count.fetch_add(records, std::memory_order_relaxed);
+  counters_.cpu_ns.fetch_add(cpu_ns, std::memory_order_relaxed);
+}
+
+void InputInstance::ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns, size_t ran_to) {
+  processing_ = false;
+  if (state() == InstanceState::kStuck) set_state(InstanceState::kRunning);
+  Effects& effects = *engine_->effects;
+  observe_run(static_cast<int64_t>(ran_to - work_->begin), elapsed_ns, cpu_ns);
+  if (!status) {
+    effects.abandon();
+    counters_.system_exceptions.fetch_add(1, std::memory_order_relaxed);
+    wait_and_retry(who() + ": " + status.error().text());
+    return;
+  }
+  if (effects.poisoned()) {
+    effects.abandon();
+    work_->step = 1;
+    run();
+    return;
+  }
+  const size_t halted = effects.halted_at();  // relative to begin
+  const size_t done_to = std::min(ran_to, work_->begin + halted);
+  const bool is_halted = done_to < ran_to;
+  const std::string why = is_halted && !effects.failures().empty() ? effects.failures().back().text : "";
+  commit_run(done_to);
+  if (!is_halted) {
+    work_->begin = ran_to;
+    work_->attempts = 0;
+    run();
+    return;
+  }
+  // In place: the failed record is next.
+  if (done_to > work_->begin) work_->attempts = 0;
+  work_->begin = done_to;
+  const std::string text = who() + " failed at " + name_of(done_to) + ": " + why;
+  set_last_error(text);
+  if (max_retries_ >= 0 && work_->attempts >= max_retries_) {
+    effects.begin({}, environment_.clock->wall_ms());
+    dead_letter(done_to, why);
+    stream::Commit commit;
+    commit.appends = engine_->outputs->finish();
+    commit.acks = work_->batch.acks(consumer_, done_to, done_to + 1, {});
+    submit(std::move(commit), 1);
+    work_->begin = done_to + 1;
+    work_->attempts = 0;
+    run();
+    return;
+  }
+  wait_and_retry(text);
+}
+
+void InputInstance::wait_and_retry(std::string_view why) {
+  const int64_t delay_ms = std::min(kRetryDelayMinMs << std::min(work_->attempts, 20), kRetryDelayMaxMs);
+  ++work_->attempts;
+  set_last_error(std::string(why));
+  log("warn", std::string(why) + "; trying again in " + std::to_string(delay_ms) + " ms");
+  if (!running()) {  // draining: what is not done now is delivered again at the next start
+    counters_.in_flight.store(0, std::memory_order_relaxed);
+    work_.reset();
+    return;
+  }
+  waiting_ = true;
+  after_ms(delay_ms, [this] {
+    waiting_ = false;
+    if (!work_) return;
+    if (!running()) {
+      work_.reset();
+      return;
+    }
+    run();
+    pump();
+  });
+}
+
+void InputInstance::commit_run(size_t done_to) {
+  Effects& effects = *engine_->effects;
+  std::vector<size_t> not_acked;
+  handle_failures(done_to, not_acked);
+  const auto done = static_cast<int64_t>(done_to - work_->begin);
+  const auto failed = static_cast<int64_t>(not_acked.size());
+  stream::Commit commit;
+  const auto written = static_cast<int64_t>(engine_->outputs->records());
+  commit.appends = engine_->outputs->finish();
+  commit.changes = effects.take_changes();
+  if (framework_acks_) {
+    commit.acks = work_->batch.acks(consumer_, work_->begin, done_to, not_acked);
+  } else if (manual_) {
+    for (const size_t index : effects.take_acked())
+      commit.acks.push_back({consumer_, work_->batch.entry_of(work_->begin + index).id,
+                             work_->batch.only(work_->begin + index), false});
+    for (auto& [topic, id] : effects.take_acked_ids()) {
+      stream::MessageId entry = id;
+      entry.batch_index = -1;
+      stream::AckSet set = stream::AckSet::all();
+      if (id.batch_index >= 0) {
+        set = stream::AckSet::none(static_cast<uint32_t>(id.batch_index) + 1);
+        set.add(static_cast<uint32_t>(id.batch_index));
+      }
+      commit.acks.push_back({consumer_, entry, set, false});
+    }
+  }
+  if (is_sink_) {
+    if (const std::optional<std::string> position = engine_->stage->position()) {
+      static_cast<void>(state_->put(position_key(spec_), *position));
+      commit.changes.push_back({state_, position_key(spec_), *position});
+    }
+    counters_.written.fetch_add(done - failed, std::memory_order_relaxed);
+  } else {
+    counters_.written.fetch_add(written, std::memory_order_relaxed);
+  }
+  counters_.processed.fetch_add(done - failed, std::memory_order_relaxed);
+  if (commit.empty()) {
+    counters_.in_flight.fetch_sub(done, std::memory_order_relaxed);
+    return;
+  }
+  submit(std::move(commit), done);
+}
+
+// Records that failed where order does not matter: to the dead-letter stream if they had their chances, else away for a
+// while. `not_acked`: indexes in the batch, sorted, that must not be acknowledged.
+void InputInstance::handle_failures(size_t done_to, std::vector<size_t>& not_acked) {
+  for (const RecordFailure& failure : engine_->effects->failures()) {
+    counters_.user_exceptions.fetch_add(1, std::memory_order_relaxed);
+    const size_t index = work_->begin + failure.index;
+    if (index >= done_to) continue;
+    const std::string text = who() + " failed at " + name_of(index) + ": " + failure.text;
+    set_last_error(text);
+    if (at_most_once_) {
+      log("warn", text);
+      continue;
+    }
+    const auto redeliveries = static_cast<int>(work_->batch.records()[index].redelivery_count);
+    if (max_retries_ >= 0 && redeliveries >= max_retries_) {
+      dead_letter(index, failure.text);
+      continue;
+    }
+    log("warn", text + "; it will be delivered again");
+    consumer_->negative_ack(work_->batch.entry_of(index).id, work_->batch.only(index));
+    not_acked.push_back(index);
+  }
+  std::sort(not_acked.begin(), not_acked.end());
+}
+
+void InputInstance::dead_letter(size_t index, std::string_view text) {
+  const LogicRecord& record = work_->batch.records()[index];
+  const std::string id = stream::to_string(record.id);
+  // Pulsar's names for where a dead letter came from (facts: pulsar.md 3.7), and why it is here.
+  std::vector<stream::Property> properties(record.record.properties.begin(), record.record.properties.end());
+  properties.push_back({"REAL_TOPIC", record.topic});
+  properties.push_back({"ORIGIN_MESSAGE_ID", id});
+  properties.push_back({"ORIGIN_MESSAGE_IDY_TIME", id});
+  properties.push_back({"REAL_SUBSCRIPTION", subscription_});
+  properties.push_back({"fmesh.component", spec_.component});
+  properties.push_back({"fmesh.error", text});
+  stream::RecordView letter = record.record;
+  letter.properties = properties;
+  engine_->outputs->begin_record();
+  if (const Status added = engine_->outputs->add(dead_letter_topic_, letter); !added)
+    log("error", who() + ": dead letter " + id + " could not be written: " + added.error().text());
+  counters_.dead_letters.fetch_add(1, std::memory_order_relaxed);
+  log("warn", who() + ": " + name_of(index) + " goes to " + dead_letter_topic_ + ": " + std::string(text));
+}
+
+void InputInstance::submit(stream::Commit commit, int64_t records) {
+  ++commits_in_flight_;
+  environment_.client->commit(std::move(commit), [this, post = poster(), records](Result<stream::Receipt> receipt) {
+    post([this, records, receipt = std::move(receipt)] {
+      --commits_in_flight_;
+      counters_.in_flight.fetch_sub(records, std::memory_order_relaxed);
+      if (!receipt) {
+        fail(receipt.error().within(who() + ": the commit of a batch failed"));
+        return;
+      }
+      pump();
+    });
+  });
+}
+
+std::string InputInstance::name_of(size_t index) const {
+  if (!work_ || index >= work_->batch.records().size()) return "its records";
+  const LogicRecord& record = work_->batch.records()[index];
+  return "record " + stream::to_string(record.id) + " of " + std::string(record.topic);
+}
+
+}  // namespace fmesh::runtime

@@ -1,0 +1,87 @@
+// An instance that reads streams: a function or a sink. It polls entries, has its stage work on them, and commits outputs,
+// acknowledgements and state changes together. What fails is tried again: behind the others where order does not matter,
+// in place where it does.
+//
+// Lives on its loop. While a batch is with a worker, the batch and the stage belong to that worker.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/batch.h"
+#include "runtime/contexts.h"
+#include "runtime/effects.h"
+#include "runtime/lifecycle.h"
+#include "runtime/outputs.h"
+#include "runtime/stage.h"
+
+namespace fmesh::runtime {
+
+// Waits between attempts at a record that is tried again in place.
+inline constexpr int64_t kRetryDelayMinMs = 100;
+inline constexpr int64_t kRetryDelayMaxMs = 60'000;
+// A worker that is held longer than this is reported as stuck, unless timeoutMs says otherwise.
+inline constexpr int64_t kStuckAfterMs = 60'000;
+
+class InputInstance final : public Lifecycle {
+ public:
+  InputInstance(model::InstanceSpec spec, InstanceEnvironment environment);
+  bool idle() const override;
+
+ private:
+  // One batch on its way: [begin, end of records) is still to be done.
+  struct Work {
+    explicit Work(std::vector<stream::ReceivedEntry> entries) : batch(std::move(entries)) {}
+    Batch batch;
+    size_t begin = 0;
+    size_t step = SIZE_MAX;  // records per run; 1 once a failure could not be undone otherwise
+    int attempts = 0;        // at the record `begin`, or at the batch for a sink that is away
+  };
+  // What is used while a batch runs, kept alive by the job even if the instance starts anew.
+  struct Engine {
+    std::unique_ptr<Outputs> outputs;
+    std::unique_ptr<Effects> effects;
+    std::shared_ptr<Stage> stage;
+    bool in_place = false;
+  };
+
+  Status open() override;
+  void close() override;
+  void pump() override;
+  bool quiet() const override;
+
+  Status open_consumer();
+  Status make_stage(Engine& engine);
+  void take(std::vector<stream::ReceivedEntry> entries);
+  void run();
+  void ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns, size_t ran_to);
+  void commit_run(size_t done_to);
+  void handle_failures(size_t done_to, std::vector<size_t>& not_acked);
+  void dead_letter(size_t index, std::string_view text);
+  void report_unreadable();
+  void wait_and_retry(std::string_view why);
+  void submit(stream::Commit commit, int64_t records);
+  void observe_run(int64_t records, int64_t elapsed_ns, int64_t cpu_ns);
+  // "record 12:5:-1:3 of persistent://public/default/orders"
+  std::string name_of(size_t index) const;
+
+  bool is_sink_ = false;
+  bool ordered_ = false;  // failed records are tried again in place
+  bool manual_ = false, at_most_once_ = false, framework_acks_ = true;
+  int max_retries_ = -1;  // -1: for ever
+  std::string subscription_, output_topic_, dead_letter_topic_;
+  InstanceLogicContext logic_context_;
+  InstanceConnectorContext connector_context_;
+
+  std::shared_ptr<stream::Consumer> consumer_;
+  std::shared_ptr<stream::StateTable> state_;
+  std::shared_ptr<Engine> engine_;
+  std::shared_ptr<Work> work_;
+  bool processing_ = false;
+  bool waiting_ = false;  // for the time of a retry in place
+  int commits_in_flight_ = 0;
+};
+
+}  // namespace fmesh::runtime

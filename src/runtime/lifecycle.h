@@ -1,0 +1,96 @@
+// What every instance does whatever flows through it: it starts, fails and starts again with backoff, drains, counts, and
+// tells its state. The two ends that differ, reading streams and reading a source, derive from it.
+//
+// Belongs to one loop; counters are atomics that any thread reads. Callbacks hold a weak reference, so that one which comes
+// after the instance is gone does nothing.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "runtime/instance.h"
+
+namespace fmesh::runtime {
+
+// Backoff between restarts of a failing instance.
+inline constexpr int64_t kRestartDelayMinMs = 100;
+inline constexpr int64_t kRestartDelayMaxMs = 30'000;
+// An instance that ran this long is taken as healthy: its next failure waits the minimum again.
+inline constexpr int64_t kHealthyAfterMs = 60'000;
+// Commits that are on their way at once, per instance. More do not help: the store groups them.
+inline constexpr int kCommitsInFlightMax = 8;
+
+struct Counters {
+  std::atomic<int64_t> received{0}, processed{0}, user_exceptions{0}, system_exceptions{0}, written{0}, dead_letters{0},
+      late{0}, restarts{0}, last_invocation_ms{0}, latency_ns_sum{0}, latency_count{0}, in_flight{0}, waiting_retry{0},
+      backlog{0}, cpu_ns{0};
+};
+
+class Lifecycle : public std::enable_shared_from_this<Lifecycle> {
+ public:
+  Lifecycle(model::InstanceSpec spec, InstanceEnvironment environment);
+  virtual ~Lifecycle() = default;
+
+  const model::InstanceSpec& spec() const { return spec_; }
+  void start();
+  void drain(int64_t limit_ms, std::function<void()> done);
+  virtual bool idle() const = 0;
+  virtual void end_of_input() {}
+  virtual InstanceStats stats() const;
+
+ protected:
+  // Begins to open everything, at each start; calls opened() then or later. Errors: kFixInput ends the instance, others
+  // are retried.
+  virtual Status open() = 0;
+  // Lets go of everything open() made. What is not durable is delivered again.
+  virtual void close() = 0;
+  // Does what can be done now. Called on the loop after each event.
+  virtual void pump() = 0;
+  // True if nothing is being processed or on its way to the disk.
+  virtual bool quiet() const = 0;
+
+  // Everything is open: the instance runs.
+  void opened();
+  // A wake that may be called on any thread: pumps on the loop, if this start is still the current one.
+  std::function<void()> waker();
+  // A way back to the loop for other threads: what it is given is posted, and dropped if the instance is gone or started
+  // anew meanwhile. REQUIRES: made on the loop.
+  using Poster = std::function<void(std::function<void()>)>;
+  Poster poster();
+  void after_ms(int64_t delay_ms, std::function<void()> task);
+  // Closes everything and starts again later.
+  void fail(const Error& error);
+  // Ends the instance for good.
+  void finish();
+  void set_state(InstanceState state) { state_.store(state); }
+  InstanceState state() const { return state_.load(); }
+  bool running() const { return state() == InstanceState::kRunning; }
+  void log(std::string_view level, std::string_view text) const;
+  void set_last_error(std::string text);
+  // How a person calls this instance: "enrich[0]".
+  std::string who() const { return spec_.component + "[" + std::to_string(spec_.instance_id) + "]"; }
+
+  model::InstanceSpec spec_;
+  InstanceEnvironment environment_;
+  Counters counters_;
+
+ private:
+  void try_open();
+  void check_drained();
+
+  std::atomic<InstanceState> state_{InstanceState::kStarting};
+  uint64_t generation_ = 0;  // counts starts; callbacks of earlier ones are dropped
+  int64_t restart_delay_ms_ = kRestartDelayMinMs;
+  int64_t started_ns_ = 0;
+  std::function<void()> drained_;
+  mutable std::mutex error_mutex_;
+  std::string last_error_;
+
+  friend class InstanceHandle;
+};
+
+}  // namespace fmesh::runtime

@@ -1,0 +1,218 @@
+#include "runtime/source_instance.h"
+
+#include <time.h>
+
+#include <utility>
+
+#include "runtime/worker_pool.h"
+
+namespace fmesh::runtime {
+namespace {
+
+int64_t thread_cpu_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+// Takes the records of one read() into the instance's outputs.
+class Collector final : public RecordCollector {
+ public:
+  Collector(Outputs& outputs, std::string_view topic) : outputs_(outputs), topic_(topic) {}
+  void add(const stream::RecordView& record) override { add_to(topic_, record); }
+  void add_to(std::string_view topic, const stream::RecordView& record) override {
+    if (!status_) return;
+    outputs_.begin_record();
+    size_bytes_ += record.payload.size();
+    ++records_;
+    status_ = outputs_.add(topic, record);
+  }
+  bool wants_more() const override {
+    return status_ && size_bytes_ < kSourceBatchBytes && records_ < kSourceBatchRecords;
+  }
+  const Status& status() const { return status_; }
+
+ private:
+  Outputs& outputs_;
+  std::string_view topic_;
+  size_t size_bytes_ = 0;
+  uint64_t records_ = 0;
+  Status status_;
+};
+
+}  // namespace
+
+SourceInstance::SourceInstance(model::InstanceSpec spec, InstanceEnvironment environment)
+    : Lifecycle(std::move(spec), std::move(environment)),
+      context_(spec_, *environment_.clock,
+               [this](std::string_view level, std::string_view text) { log(level, text); }) {
+  if (spec_.details.sink) output_topic_ = spec_.details.sink->topic;
+}
+
+Status SourceInstance::open() {
+  const model::FunctionDetails& details = spec_.details;
+  const std::string name = details.source ? details.source->builtin : "";
+  const ConnectorKind* found = nullptr;
+  for (const ConnectorKind& kind : connector_kinds())
+    if (kind.name == name && kind.make_source != nullptr) found = &kind;
+  if (found == nullptr)
+    return fmesh::fail(ErrorKind::kFixInput, spec_.component + ": there is no built-in source \"" + name + "\"");
+  if (output_topic_.empty()) return fmesh::fail(ErrorKind::kFixInput, spec_.component + ": output.topic is missing");
+  auto engine = std::make_shared<Engine>();
+  engine->source = found->make_source();
+  engine->outputs = std::make_unique<Outputs>(*environment_.client, stream::Compression::kNone);
+  FMESH_CHECK(engine->outputs->open(output_topic_));
+  FMESH_TRY(state_, environment_.client->open_state(details.fully_qualified_name()));
+  FMESH_TRY(const std::optional<std::string> position, state_->get(position_key(spec_)));
+  context_.set_position(position.value_or(""));
+  context_.set_stopping(false);
+  context_.set_wake([post = poster(), this] {
+    post([this] {
+      waiting_ = false;
+      pump();
+    });
+  });
+  engine_ = engine;
+  ended_ = waiting_ = false;
+  environment_.workers->run(this, [self = shared_from_this(), this, engine, post = poster()] {
+    Status status = engine->source->open(context_);
+    engine->in_place = engine->source->non_blocking();
+    post([this, status = std::move(status)] {
+      if (!status) {
+        fail(status.error().within(who()));
+      } else {
+        opened();
+      }
+    });
+  });
+  return {};
+}
+
+void SourceInstance::close() {
+  context_.set_stopping(true);
+  context_.set_wake(nullptr);
+  if (engine_)
+    environment_.workers->run(this, [self = shared_from_this(), engine = engine_] { engine->source->close(); });
+  engine_.reset();
+  state_.reset();
+  reading_ = waiting_ = false;
+  commits_in_flight_ = 0;
+  counters_.in_flight.store(0, std::memory_order_relaxed);
+}
+
+bool SourceInstance::idle() const {
+  if (!running()) return state() != InstanceState::kStarting && state() != InstanceState::kBackoff && quiet();
+  return quiet() && (ended_ || waiting_);
+}
+
+void SourceInstance::pump() {
+  if (running() && ended_ && commits_in_flight_ == 0) {
+    finish();
+    return;
+  }
+  if (!running() || reading_ || waiting_ || ended_ || commits_in_flight_ >= kCommitsInFlightMax) return;
+  if (!engine_->outputs->writable()) {
+    engine_->outputs->notify_writable(waker());
+    return;
+  }
+  read();
+}
+
+void SourceInstance::read() {
+  reading_ = true;
+  const uint64_t token = next_token_++;
+  auto job = [engine = engine_, token, clock = environment_.clock, topic = output_topic_]() -> Result<ReadResult> {
+    engine->outputs->begin_batch(clock->wall_ms());
+    Collector collector(*engine->outputs, topic);
+    Result<ReadResult> result = engine->source->read(token, collector);
+    if (result && !collector.status()) return fmesh::fail(collector.status().error());
+    return result;
+  };
+  const auto timed = [job = std::move(job), clock = environment_.clock](auto&& done) {
+    const int64_t start_ns = clock->monotonic_ns();
+    const int64_t cpu_ns = thread_cpu_ns();
+    Result<ReadResult> result = job();
+    done(std::move(result), clock->monotonic_ns() - start_ns, thread_cpu_ns() - cpu_ns);
+  };
+  if (engine_->in_place) {
+    // Posted, so that a source without end leaves room for the other instances of this loop.
+    poster()([this, timed, token] {
+      timed([&](Result<ReadResult> result, int64_t elapsed_ns, int64_t cpu_ns) {
+        read_done(token, std::move(result), elapsed_ns, cpu_ns);
+      });
+    });
+    return;
+  }
+  environment_.workers->run(this, [self = shared_from_this(), this, timed, token, post = poster()] {
+    timed([&](Result<ReadResult> result, int64_t elapsed_ns, int64_t cpu_ns) {
+      post([this, token, result = std::move(result), elapsed_ns, cpu_ns]() mutable {
+        read_done(token, std::move(result), elapsed_ns, cpu_ns);
+      });
+    });
+  });
+}
+
+void SourceInstance::read_done(uint64_t token, Result<ReadResult> result, int64_t elapsed_ns, int64_t cpu_ns) {
+  reading_ = false;
+  counters_.latency_ns_sum.fetch_add(elapsed_ns, std::memory_order_relaxed);
+  counters_.cpu_ns.fetch_add(cpu_ns, std::memory_order_relaxed);
+  if (!result) {
+    engine_->outputs->clear();
+    fail(result.error().within(who()));
+    return;
+  }
+  const auto records = static_cast<int64_t>(engine_->outputs->records());
+  if (records > 0 || !result->position.empty()) {
+    counters_.received.fetch_add(records, std::memory_order_relaxed);
+    counters_.latency_count.fetch_add(records, std::memory_order_relaxed);
+    counters_.in_flight.fetch_add(records, std::memory_order_relaxed);
+    counters_.last_invocation_ms.store(environment_.clock->wall_ms(), std::memory_order_relaxed);
+    stream::Commit commit;
+    commit.appends = engine_->outputs->finish();
+    if (!result->position.empty()) {
+      static_cast<void>(state_->put(position_key(spec_), result->position));
+      commit.changes.push_back({state_, position_key(spec_), result->position});
+    }
+    ++commits_in_flight_;
+    environment_.client->commit(
+        std::move(commit), [this, post = poster(), records, token](Result<stream::Receipt> receipt) {
+          post([this, records, token, receipt = std::move(receipt)] {
+            --commits_in_flight_;
+            if (!receipt) {
+              tell_source([token, error = receipt.error()](Source& source) { source.failed(token, error); });
+              fail(receipt.error().within(who() + ": the commit of a batch failed"));
+              return;
+            }
+            counters_.in_flight.fetch_sub(records, std::memory_order_relaxed);
+            counters_.processed.fetch_add(records, std::memory_order_relaxed);
+            counters_.written.fetch_add(records, std::memory_order_relaxed);
+            tell_source([token](Source& source) { source.committed(token); });
+            pump();
+          });
+        });
+  }
+  switch (result->outcome) {
+    case ReadOutcome::kMore: break;
+    case ReadOutcome::kEnd: ended_ = true; break;
+    case ReadOutcome::kIdle:
+      waiting_ = true;
+      after_ms(kSourcePollMs, [this] {
+        waiting_ = false;
+        pump();
+      });
+      break;
+  }
+  pump();
+}
+
+void SourceInstance::tell_source(std::function<void(Source&)> call) {
+  if (engine_->in_place) {
+    call(*engine_->source);
+    return;
+  }
+  environment_.workers->run(this, [self = shared_from_this(), engine = engine_, call = std::move(call)] {
+    call(*engine->source);
+  });
+}
+
+}  // namespace fmesh::runtime
