@@ -8,9 +8,9 @@
 //   };
 //   FMESH_FUNCTIONS(fmesh::function<Validate>("validate"))
 //
-// Payload types: std::string and std::string_view (bytes as they are), and structs described with FMESH_JSON. An exception
-// fails the record: it is tried again, and goes to the dead-letter stream once maxMessageRetry is reached. One object serves
-// one instance; its calls never overlap. A view that process() was given is valid during that call.
+// Payload types: std::string and std::string_view (bytes as they are), and structs described with FMESH_JSON. An
+// exception fails the record: it is tried again, and goes to the dead-letter stream once maxMessageRetry is reached.
+// One object serves one instance; its calls never overlap. A view that process() was given is valid during that call.
 #pragma once
 
 #include <fmesh/abi.h>
@@ -115,7 +115,8 @@ class Context {
   // The current record. REQUIRES: within process() of a Function.
   Input input() const { return Input(records_[index_]); }
 
-  // A value of funcConfig, read as T (a number, bool, string, described struct, vector ...); `fallback` if it is not there.
+  // A value of funcConfig, read as T (a number, bool, string, described struct, vector ...); `fallback` if it is not
+  // there.
   template <class T>
   T config(std::string_view name, T fallback) const {
     const std::optional<std::string_view> text = json::field(from_abi(host_.config(instance_)), name);
@@ -173,7 +174,9 @@ class Context {
 
   // For processingGuarantee: manual.
   void ack() { host_.ack(batch_, index_); }
-  void ack(std::string_view topic, const fmesh_message_id& id) { check(host_.ack_id(batch_, to_abi(topic), &id), "ack"); }
+  void ack(std::string_view topic, const fmesh_message_id& id) {
+    check(host_.ack_id(batch_, to_abi(topic), &id), "ack");
+  }
 
   void debug(std::string_view text) { host_.log(instance_, FMESH_DEBUG, to_abi(text)); }
   void info(std::string_view text) { host_.log(instance_, FMESH_INFO, to_abi(text)); }
@@ -244,7 +247,8 @@ class Function {
   virtual std::optional<Out> process(const In& input, Context& context) = 0;
 };
 
-// Several records at once, for functions that gain from it. Use context.at-free calls: `emit` and `fail` name the record.
+// Several records at once, for functions that gain from it. Use context.at-free calls: `emit` and `fail` name the
+// record.
 class BatchFunction {
  public:
   class Batch {
@@ -392,8 +396,8 @@ struct Glue {
 
 }  // namespace detail
 
-// An entry of FMESH_FUNCTIONS. `name` is what className in the resource says. FMESH_NON_BLOCKING in `flags` promises that
-// the function never waits: no files, no network, no locks, no sleep.
+// An entry of FMESH_FUNCTIONS. `name` is what className in the resource says. FMESH_NON_BLOCKING in `flags` promises
+// that the function never waits: no files, no network, no locks, no sleep.
 template <class F>
 fmesh_function function(const char* name, uint32_t flags = 0) {
   using Glue = detail::Glue<F>;
@@ -411,10 +415,10 @@ fmesh_function function(const char* name, uint32_t flags = 0) {
 }  // namespace fmesh
 
 // Exports the functions of a library; once per library.
-#define FMESH_FUNCTIONS(...)                                                                                            \
-  extern "C" FMESH_EXPORT const fmesh_library_table* fmesh_library(void) {                                              \
-    static const fmesh_function functions[] = {__VA_ARGS__};                                                            \
-    static const fmesh_library_table table = {FMESH_ABI_VERSION, sizeof(fmesh_library_table),                           \
-                                              sizeof(functions) / sizeof(functions[0]), functions};                     \
-    return &table;                                                                                                      \
+#define FMESH_FUNCTIONS(...)                                                                        \
+  extern "C" FMESH_EXPORT const fmesh_library_table* fmesh_library(void) {                          \
+    static const fmesh_function functions[] = {__VA_ARGS__};                                        \
+    static const fmesh_library_table table = {FMESH_ABI_VERSION, sizeof(fmesh_library_table),       \
+                                              sizeof(functions) / sizeof(functions[0]), functions}; \
+    return &table;                                                                                  \
   }

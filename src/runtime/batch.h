@@ -1,5 +1,6 @@
-// Records that an instance took from its streams in one go, decoded in place: the records are views into the entries, which
-// the batch keeps alive. It knows which record came from which entry, so that acknowledgements name entries again.
+// Records that an instance took from its streams in one go, decoded in place: the records are views into the entries,
+// which the batch keeps alive. It knows which record came from which entry, so that acknowledgements name entries
+// again.
 //
 // Owned by one instance; handed to a worker while its records are run.
 #pragma once
@@ -29,7 +30,8 @@ class Batch {
   };
   const std::vector<Unreadable>& unreadable() const { return unreadable_; }
 
-  // Acknowledgements for the records in [begin, end), without those in `except` (sorted). Whole entries are named as such.
+  // Acknowledgements for the records in [begin, end), without those in `except` (sorted). Whole entries are named as
+  // such.
   std::vector<stream::Ack> acks(const std::shared_ptr<stream::Consumer>& consumer, size_t begin, size_t end,
                                 std::span<const size_t> except) const;
   // The set of one record within its entry.

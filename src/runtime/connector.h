@@ -1,8 +1,10 @@
-// What a built-in connector implements. A Source brings records in, a Sink takes them out; both say where they are with an
-// opaque position that the runtime stores in the same commit as the records, so that a restart resumes exactly there.
+// What a built-in connector implements. A Source brings records in, a Sink takes them out; both say where they are with
+// an opaque position that the runtime stores in the same commit as the records, so that a restart resumes exactly
+// there.
 //
-// Calls to one connector never overlap. They come from a worker thread and may block, unless `non_blocking()`; then they come
-// on the instance's loop. `ConnectorContext` may be used from any thread for as long as the connector is open.
+// Calls to one connector never overlap. They come from a worker thread and may block, unless `non_blocking()`; then
+// they come on the instance's loop. `ConnectorContext` may be used from any thread for as long as the connector is
+// open.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +25,8 @@ namespace fmesh::runtime {
 class ConnectorContext {
  public:
   virtual ~ConnectorContext() = default;
-  virtual const model::InstanceSpec& spec() const = 0;  // configuration: details.source->configs or details.sink->configs
+  virtual const model::InstanceSpec& spec()
+      const = 0;  // configuration: details.source->configs or details.sink->configs
   virtual const Clock& clock() const = 0;
   // The position of the last durable commit of this instance; empty on the very first start.
   virtual const std::string& position() const = 0;
@@ -83,11 +86,11 @@ class Sink {
   virtual ~Sink() = default;
   virtual bool non_blocking() const { return false; }
   virtual Status open(ConnectorContext& context) = 0;
-  // Hands the records to the other side. On return they are there, except the failures listed, and the runtime acknowledges
-  // them. An error means none of it counts: the batch is retried with backoff.
+  // Hands the records to the other side. On return they are there, except the failures listed, and the runtime
+  // acknowledges them. An error means none of it counts: the batch is retried with backoff.
   virtual Result<std::vector<WriteFailure>> write(std::span<const stream::RecordView> records) = 0;
-  // Behind what was written; stored with the acknowledgement and given back by ConnectorContext::position(), so that a sink
-  // that can undo (a file it truncates) writes each record once. Empty: this sink has none.
+  // Behind what was written; stored with the acknowledgement and given back by ConnectorContext::position(), so that a
+  // sink that can undo (a file it truncates) writes each record once. Empty: this sink has none.
   virtual std::string position() const { return {}; }
   virtual void close() {}
 };
@@ -95,7 +98,7 @@ class Sink {
 // The visible list of built-in connectors (src/connect/list.cc).
 struct ConnectorKind {
   std::string_view name;
-  std::string_view summary;  // one line
+  std::string_view summary;                  // one line
   std::unique_ptr<Source> (*make_source)();  // null: it is a sink
   std::unique_ptr<Sink> (*make_sink)();
 };

@@ -1,5 +1,5 @@
-// What a logic or a connector sees of its instance for as long as it is open: its spec, time, a log, and for connectors the
-// stored position. Used from any thread; owned by the instance.
+// What a logic or a connector sees of its instance for as long as it is open: its spec, time, a log, and for connectors
+// the stored position. Used from any thread; owned by the instance.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,6 @@
-// The BatchContext of one batch: collects outputs, state changes, failures and user acknowledgements of the records that a
-// logic is working on, and takes back what a failed record did. When the batch is over, the instance makes one commit of it.
+// The BatchContext of one batch: collects outputs, state changes, failures and user acknowledgements of the records
+// that a logic is working on, and takes back what a failed record did. When the batch is over, the instance makes one
+// commit of it.
 //
 // Owned by an instance; used on the thread that runs the batch, then by the instance's loop.
 #pragma once
@@ -24,8 +25,8 @@ struct RecordFailure {
 };
 
 struct EffectsOptions {
-  std::string output_topic;         // empty: outputs are dropped
-  bool forward_properties = true;   // details.sink.forwardSourceMessageProperty
+  std::string output_topic;        // empty: outputs are dropped
+  bool forward_properties = true;  // details.sink.forwardSourceMessageProperty
   // Order is promised, so nothing behind a failed record counts until that record has succeeded.
   bool halt_at_failure = false;
   // Opens the state table on first use.

@@ -23,11 +23,16 @@ stream::Compression compression_of(const model::FunctionDetails& details) {
   // On this machine the default is none: the disk is local, and compressing costs more than it saves.
   if (!details.sink || !details.sink->producer_spec) return stream::Compression::kNone;
   switch (details.sink->producer_spec->compression_type) {
-    case model::DetailsCompression::kLz4: return stream::Compression::kLz4;
-    case model::DetailsCompression::kZlib: return stream::Compression::kZlib;
-    case model::DetailsCompression::kZstd: return stream::Compression::kZstd;
-    case model::DetailsCompression::kSnappy: return stream::Compression::kSnappy;
-    case model::DetailsCompression::kNone: break;
+    case model::DetailsCompression::kLz4:
+      return stream::Compression::kLz4;
+    case model::DetailsCompression::kZlib:
+      return stream::Compression::kZlib;
+    case model::DetailsCompression::kZstd:
+      return stream::Compression::kZstd;
+    case model::DetailsCompression::kSnappy:
+      return stream::Compression::kSnappy;
+    case model::DetailsCompression::kNone:
+      break;
   }
   return stream::Compression::kNone;
 }
@@ -73,9 +78,15 @@ Status InputInstance::open_consumer() {
     for (const auto& [topic, spec] : details.source->input_specs)
       if (spec.is_regex_pattern) options.topic_pattern = topic;
     switch (details.source->subscription_type) {
-      case model::DetailsSubscriptionType::kShared: options.type = stream::SubscriptionType::kShared; break;
-      case model::DetailsSubscriptionType::kFailover: options.type = stream::SubscriptionType::kFailover; break;
-      case model::DetailsSubscriptionType::kKeyShared: options.type = stream::SubscriptionType::kKeyShared; break;
+      case model::DetailsSubscriptionType::kShared:
+        options.type = stream::SubscriptionType::kShared;
+        break;
+      case model::DetailsSubscriptionType::kFailover:
+        options.type = stream::SubscriptionType::kFailover;
+        break;
+      case model::DetailsSubscriptionType::kKeyShared:
+        options.type = stream::SubscriptionType::kKeyShared;
+        break;
     }
     options.position = details.source->subscription_position == model::DetailsSubscriptionPosition::kLatest
                            ? stream::InitialPosition::kLatest
@@ -216,8 +227,8 @@ void InputInstance::report_unreadable() {
   stream::Commit commit;
   for (const Batch::Unreadable& bad : work_->batch.unreadable()) {
     counters_.system_exceptions.fetch_add(1, std::memory_order_relaxed);
-    const std::string text = who() + ": entry " + stream::to_string(bad.id) + " can't be read and is passed over: " +
-                             bad.error.text();
+    const std::string text =
+        who() + ": entry " + stream::to_string(bad.id) + " can't be read and is passed over: " + bad.error.text();
     set_last_error(text);
     log("error", text);
     commit.acks.push_back({consumer_, bad.id, stream::AckSet::all(), false});
@@ -361,8 +372,8 @@ void InputInstance::commit_run(size_t done_to) {
     commit.acks = work_->batch.acks(consumer_, work_->begin, done_to, not_acked);
   } else if (manual_) {
     for (const size_t index : effects.take_acked())
-      commit.acks.push_back({consumer_, work_->batch.entry_of(work_->begin + index).id,
-                             work_->batch.only(work_->begin + index), false});
+      commit.acks.push_back(
+          {consumer_, work_->batch.entry_of(work_->begin + index).id, work_->batch.only(work_->begin + index), false});
     for (auto& [topic, id] : effects.take_acked_ids()) {
       stream::MessageId entry = id;
       entry.batch_index = -1;

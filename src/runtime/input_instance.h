@@ -1,6 +1,6 @@
-// An instance that reads streams: a function or a sink. It polls entries, has its stage work on them, and commits outputs,
-// acknowledgements and state changes together. What fails is tried again: behind the others where order does not matter,
-// in place where it does.
+// An instance that reads streams: a function or a sink. It polls entries, has its stage work on them, and commits
+// outputs, acknowledgements and state changes together. What fails is tried again: behind the others where order does
+// not matter, in place where it does.
 //
 // Lives on its loop. While a batch is with a worker, the batch and the stage belong to that worker.
 #pragma once

@@ -37,7 +37,8 @@ Result<std::unique_ptr<Instance>> make_instance(model::InstanceSpec spec, Instan
     case model::HostKind::kSink:
       return std::make_unique<InstanceHandle>(std::make_shared<InputInstance>(std::move(spec), std::move(environment)));
     case model::HostKind::kPython:
-    case model::HostKind::kStock: break;
+    case model::HostKind::kStock:
+      break;
   }
   return fail(ErrorKind::kFixInput, spec.component +
                                         ": Python functions and Pulsar's stock instances do not run on this machine "

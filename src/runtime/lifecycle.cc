@@ -8,14 +8,22 @@ namespace fmesh::runtime {
 
 const char* to_string(InstanceState state) {
   switch (state) {
-    case InstanceState::kStarting: return "starting";
-    case InstanceState::kRunning: return "running";
-    case InstanceState::kDraining: return "draining";
-    case InstanceState::kBackoff: return "backoff";
-    case InstanceState::kStuck: return "stuck";
-    case InstanceState::kFinished: return "finished";
-    case InstanceState::kStopped: return "stopped";
-    case InstanceState::kFailed: return "failed";
+    case InstanceState::kStarting:
+      return "starting";
+    case InstanceState::kRunning:
+      return "running";
+    case InstanceState::kDraining:
+      return "draining";
+    case InstanceState::kBackoff:
+      return "backoff";
+    case InstanceState::kStuck:
+      return "stuck";
+    case InstanceState::kFinished:
+      return "finished";
+    case InstanceState::kStopped:
+      return "stopped";
+    case InstanceState::kFailed:
+      return "failed";
   }
   return "unknown";
 }
@@ -55,8 +63,8 @@ void Lifecycle::fail(const Error& error) {
     check_drained();
     return;
   }
-  const bool healthy = started_ns_ != 0 &&
-                       environment_.clock->monotonic_ns() - started_ns_ >= kHealthyAfterMs * 1'000'000;
+  const bool healthy =
+      started_ns_ != 0 && environment_.clock->monotonic_ns() - started_ns_ >= kHealthyAfterMs * 1'000'000;
   if (healthy) restart_delay_ms_ = kRestartDelayMinMs;
   const int64_t delay_ms = restart_delay_ms_;
   restart_delay_ms_ = std::min(restart_delay_ms_ * 2, kRestartDelayMaxMs);

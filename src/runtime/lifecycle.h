@@ -1,8 +1,8 @@
-// What every instance does whatever flows through it: it starts, fails and starts again with backoff, drains, counts, and
-// tells its state. The two ends that differ, reading streams and reading a source, derive from it.
+// What every instance does whatever flows through it: it starts, fails and starts again with backoff, drains, counts,
+// and tells its state. The two ends that differ, reading streams and reading a source, derive from it.
 //
-// Belongs to one loop; counters are atomics that any thread reads. Callbacks hold a weak reference, so that one which comes
-// after the instance is gone does nothing.
+// Belongs to one loop; counters are atomics that any thread reads. Callbacks hold a weak reference, so that one which
+// comes after the instance is gone does nothing.
 #pragma once
 
 #include <array>
@@ -57,8 +57,8 @@ class Lifecycle : public std::enable_shared_from_this<Lifecycle> {
   void opened();
   // A wake that may be called on any thread: pumps on the loop, if this start is still the current one.
   std::function<void()> waker();
-  // A way back to the loop for other threads: what it is given is posted, and dropped if the instance is gone or started
-  // anew meanwhile. REQUIRES: made on the loop.
+  // A way back to the loop for other threads: what it is given is posted, and dropped if the instance is gone or
+  // started anew meanwhile. REQUIRES: made on the loop.
   using Poster = std::function<void(std::function<void()>)>;
   Poster poster();
   void after_ms(int64_t delay_ms, std::function<void()> task);

@@ -1,9 +1,9 @@
-// What a language host implements: the user's logic of one instance, fed with batches. Native libraries, built-in functions
-// and later CPython stand behind this door; the instance around it knows guarantees, windows, retries and streams, and a
-// Logic knows none of them.
+// What a language host implements: the user's logic of one instance, fed with batches. Native libraries, built-in
+// functions and later CPython stand behind this door; the instance around it knows guarantees, windows, retries and
+// streams, and a Logic knows none of them.
 //
-// Calls to one Logic never overlap. They come on a worker thread, or on the instance's loop if non_blocking(). No exception
-// leaves a Logic.
+// Calls to one Logic never overlap. They come on a worker thread, or on the instance's loop if non_blocking(). No
+// exception leaves a Logic.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +33,8 @@ struct WindowInfo {
   int64_t end_ms = 0;
 };
 
-// Where a batch's effects go. Lives for one call of process(); used on the thread of that call only. Everything reported
-// here becomes durable in one commit, or not at all. `index` is the input record that caused the effect.
+// Where a batch's effects go. Lives for one call of process(); used on the thread of that call only. Everything
+// reported here becomes durable in one commit, or not at all. `index` is the input record that caused the effect.
 class BatchContext {
  public:
   virtual ~BatchContext() = default;
@@ -42,8 +42,8 @@ class BatchContext {
   virtual void output(size_t index, const stream::RecordView& record) = 0;
   // To any stream, made if missing.
   virtual Status publish(size_t index, std::string_view topic, const stream::RecordView& record) = 0;
-  // The record could not be processed; `text` is shown to people. What the record output or published is dropped, what it
-  // changed in the state is undone.
+  // The record could not be processed; `text` is shown to people. What the record output or published is dropped, what
+  // it changed in the state is undone.
   virtual void failed(size_t index, std::string_view text) = 0;
   // For the guarantee `manual`: acknowledges this record, or an earlier one by its id.
   virtual void ack(size_t index) = 0;

@@ -46,7 +46,8 @@ Status Outputs::add(std::string_view topic, const stream::RecordView& record) {
   const int32_t partition = route(*to, record);
   if (to->builders.size() <= static_cast<size_t>(partition)) to->builders.resize(static_cast<size_t>(partition) + 1);
   std::unique_ptr<Builder>& slot = to->builders[static_cast<size_t>(partition)];
-  if (!slot) slot = std::make_unique<Builder>(Builder{stream::EntryBuilder(to->producer->name(), compression_), {}, false});
+  if (!slot)
+    slot = std::make_unique<Builder>(Builder{stream::EntryBuilder(to->producer->name(), compression_), {}, false});
   Builder* builder = slot.get();
   if (!builder->touched && builder->entry.estimated_size_bytes() >= kEntryTargetBytes) {
     close_entry(*to, partition, *builder);

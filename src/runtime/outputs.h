@@ -1,6 +1,6 @@
-// What one batch of an instance writes: records collected per stream and partition into entries, so that a commit carries a
-// few large appends. What a record wrote can be taken back as long as the next record has not begun, which is how a record
-// that fails leaves no trace.
+// What one batch of an instance writes: records collected per stream and partition into entries, so that a commit
+// carries a few large appends. What a record wrote can be taken back as long as the next record has not begun, which is
+// how a record that fails leaves no trace.
 //
 // Owned by an instance; used by one batch at a time, on whatever thread runs it.
 #pragma once
@@ -20,8 +20,8 @@ namespace fmesh::runtime {
 
 class Outputs {
  public:
-  // An entry is closed at the next record once it holds this much: large enough that per-entry costs vanish, small enough
-  // that a reader's batch stays in the processor's cache.
+  // An entry is closed at the next record once it holds this much: large enough that per-entry costs vanish, small
+  // enough that a reader's batch stays in the processor's cache.
   static constexpr size_t kEntryTargetBytes = 128 * 1024;
 
   Outputs(stream::Client& client, stream::Compression compression) : client_(client), compression_(compression) {}
@@ -35,7 +35,8 @@ class Outputs {
   void begin_record();
   // Errors: kFixInput for a record that fits no entry, or what opening the producer said.
   Status add(std::string_view topic, const stream::RecordView& record);
-  // Drops what was added since begin_record(). False if an entry was closed in between: the batch can't be used any more.
+  // Drops what was added since begin_record(). False if an entry was closed in between: the batch can't be used any
+  // more.
   [[nodiscard]] bool undo_record();
 
   // All entries of the batch; empties this.

@@ -192,8 +192,11 @@ void SourceInstance::read_done(uint64_t token, Result<ReadResult> result, int64_
         });
   }
   switch (result->outcome) {
-    case ReadOutcome::kMore: break;
-    case ReadOutcome::kEnd: ended_ = true; break;
+    case ReadOutcome::kMore:
+      break;
+    case ReadOutcome::kEnd:
+      ended_ = true;
+      break;
     case ReadOutcome::kIdle:
       waiting_ = true;
       after_ms(kSourcePollMs, [this] {
@@ -210,9 +213,8 @@ void SourceInstance::tell_source(std::function<void(Source&)> call) {
     call(*engine_->source);
     return;
   }
-  environment_.workers->run(this, [self = shared_from_this(), engine = engine_, call = std::move(call)] {
-    call(*engine->source);
-  });
+  environment_.workers->run(
+      this, [self = shared_from_this(), engine = engine_, call = std::move(call)] { call(*engine->source); });
 }
 
 }  // namespace fmesh::runtime

@@ -1,8 +1,8 @@
 // An instance that brings records in: it has its connector read batch after batch and commits each together with the
 // connector's position, so that a restart resumes exactly behind what is durable.
 //
-// Lives on its loop; read() runs on a worker unless the connector is non-blocking. Several commits may be on their way while
-// the next batch is read.
+// Lives on its loop; read() runs on a worker unless the connector is non-blocking. Several commits may be on their way
+// while the next batch is read.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,6 @@
-// What an instance does with a batch of records: a function's logic or a sink, behind one door, so that one pipeline feeds
-// both. A stage is shared by the instance and the worker that runs it; its calls never overlap, as jobs of one key.
+// What an instance does with a batch of records: a function's logic or a sink, behind one door, so that one pipeline
+// feeds both. A stage is shared by the instance and the worker that runs it; its calls never overlap, as jobs of one
+// key.
 #pragma once
 
 #include <memory>

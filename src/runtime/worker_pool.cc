@@ -142,7 +142,8 @@ class ThreadPool final : public WorkerPool {
       stuck_.insert({id, true});
       if (running.stuck) reports.push_back(running.stuck);
       // Another thread takes the place of the one that is held.
-      if (!ready_.empty() && idle_ == 0 && threads_ < options_.threads_max + std::min(stuck_.size(), kStuckThreadsMax)) {
+      if (!ready_.empty() && idle_ == 0 &&
+          threads_ < options_.threads_max + std::min(stuck_.size(), kStuckThreadsMax)) {
         ++threads_;
         std::thread([this] { serve(); }).detach();
       }

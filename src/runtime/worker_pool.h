@@ -1,6 +1,7 @@
-// Threads for code that may block: user functions and connectors. A job runs on one of them and must not touch what belongs
-// to a loop; it posts back. The pool grows while jobs wait, up to its bound, and shrinks when threads are idle; a job that
-// holds its thread past its limit is reported as stuck, and the pool grows by one in its place, within kStuckThreadsMax.
+// Threads for code that may block: user functions and connectors. A job runs on one of them and must not touch what
+// belongs to a loop; it posts back. The pool grows while jobs wait, up to its bound, and shrinks when threads are idle;
+// a job that holds its thread past its limit is reported as stuck, and the pool grows by one in its place, within
+// kStuckThreadsMax.
 //
 // From any thread. Jobs given with one key never overlap and run in order: an instance is its own key.
 #pragma once

@@ -112,8 +112,7 @@ Result<JqConfig> read_config(const model::InstanceSpec& spec) {
   bool has_expression = false;
   for (const auto& [name, value] : config.as_object()) {
     if (name.starts_with("__")) continue;  // the runtime's own, e.g. windows
-    if (!value.is_string())
-      return fail(ErrorKind::kFixInput, where + "." + std::string(name) + ": expected a string");
+    if (!value.is_string()) return fail(ErrorKind::kFixInput, where + "." + std::string(name) + ": expected a string");
     const std::string string(value.as_string());
     if (name == "expression") {
       read.expression = string;
@@ -130,7 +129,8 @@ Result<JqConfig> read_config(const model::InstanceSpec& spec) {
     }
   }
   if (!has_expression)
-    return fail(ErrorKind::kFixInput, where + ".expression is missing: the jq expression to apply, e.g. \".amount > 10\"");
+    return fail(ErrorKind::kFixInput,
+                where + ".expression is missing: the jq expression to apply, e.g. \".amount > 10\"");
   // Compiled here too, so that a mistake is found before anything starts.
   FMESH_TRY([[maybe_unused]] const auto checked, JqProgram::compile(read.expression));
   if (read.key) {
