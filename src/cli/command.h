@@ -23,6 +23,7 @@ struct Exit {
 using AddCommand = void (*)(CLI::App& app, Exit& exit);
 
 // One function per verb, in the order of `fmesh --help`; the list is in main.cc.
+void add_new(CLI::App& app, Exit& exit);
 void add_validate(CLI::App& app, Exit& exit);
 void add_graph(CLI::App& app, Exit& exit);
 void add_crds(CLI::App& app, Exit& exit);

@@ -5,7 +5,7 @@
 int main(int argc, char** argv) {
   using namespace fmesh::cli;
   // The visible list of verbs.
-  constexpr AddCommand kCommands[] = {add_validate, add_graph, add_crds, add_explain, add_version};
+  constexpr AddCommand kCommands[] = {add_new, add_validate, add_graph, add_crds, add_explain, add_version};
 
   CLI::App app{"fmesh runs event-streaming applications described as Kubernetes resources"};
   app.require_subcommand(1);
