@@ -189,6 +189,13 @@ std::vector<PartitionRun> EntryIndex::runs_of(uint64_t segment) const {
   return runs;
 }
 
+size_t EntryIndex::offsets_in_memory() const {
+  size_t count = 0;
+  for (const auto& [id, partition] : partitions_)
+    for (const ActiveRun& run : partition.active) count += run.offsets.capacity();
+  return count;
+}
+
 void EntryIndex::remember(PartitionId id, uint64_t entry, SharedBytes bytes) {
   Partition& partition = partitions_[id];
   if (partition.tail.empty() || partition.tail_first + partition.tail.size() != entry) {

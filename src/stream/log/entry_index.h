@@ -80,6 +80,8 @@ class EntryIndex {
   // Of each sealed segment, by what `tables` want. About right where a run is wanted in part.
   std::map<uint64_t, Live> live(const Tables& tables) const;
   std::vector<PartitionRun> runs_of(uint64_t segment) const;
+  // Of entries in segments that are not sealed.
+  size_t offsets_in_memory() const;
 
   void remember(PartitionId partition, uint64_t entry, SharedBytes bytes);
   // Entries from `first` on that are in the tail.

@@ -22,7 +22,12 @@ constexpr uint64_t kReserveStepMinBytes = 1024 * 1024;
 
 Result<std::unique_ptr<Journal>> Journal::open(Disk& disk, const Clock& clock, JournalOptions options, Tables& tables) {
   auto journal = std::make_unique<JournalImpl>(disk, clock, std::move(options), tables);
-  FMESH_CHECK(journal->recover());
+  if (const Status recovered = journal->recover(); !recovered) {
+    // Damage is listed; an I/O error here means that the disk does not answer, which may pass.
+    const Error& error = recovered.error();
+    const ErrorKind kind = error.kind() == ErrorKind::kCorrupt ? ErrorKind::kRetryLater : error.kind();
+    return fail(kind, "open the log in " + journal->directory() + ": " + error.text());
+  }
   journal->start_thread();
   return journal;
 }

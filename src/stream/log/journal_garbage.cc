@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "base/hash.h"
 #include "base/rng.h"
@@ -109,7 +110,9 @@ Status JournalImpl::write_checkpoint_now(bool clean) {
   {
     const std::lock_guard lock(mutex_);
     checkpoint.ends = index_.ends();
-    checkpoint.damages = damages_;
+    // Damage to a checkpoint is over once the next one is written.
+    std::copy_if(damages_.begin(), damages_.end(), std::back_inserter(checkpoint.damages),
+                 [](const Damage& damage) { return damage.file.find("/checkpoint-") == std::string::npos; });
     checkpoint.lost = lost_;
   }
   FMESH_CHECK(write_checkpoint(disk_, options_.directory, checkpoint));

@@ -32,6 +32,7 @@ class JournalImpl final : public Journal {
   // Takes the lock and restores what is there. Called once, first.
   Status recover();
   void start_thread();
+  const std::string& directory() const { return options_.directory; }
 
   void submit(Transaction transaction, Done done) override;
   bool writable() const override { return pending_bytes_.load() < options_.pending_size_max_bytes; }
@@ -115,7 +116,7 @@ class JournalImpl final : public Journal {
   // Recovery (journal_open.cc).
   Status load_checkpoints(const std::vector<std::string>& names);
   Status load_segments(const std::vector<std::string>& names);
-  Result<std::optional<SegmentHeader>> load_header(uint64_t number, bool last);
+  Result<std::optional<SegmentHeader>> load_header(uint64_t number);
   Status scan_segment(const SegmentHeader& header, std::optional<uint64_t> known_end, bool last);
   Status replay(SegmentScan& scan, const SegmentHeader& header, uint64_t end, uint64_t apply_from);
   void replay_appends(std::vector<ScannedAppend> appends, std::vector<TableOp> ops, Lsn lsn, FrameKind kind,

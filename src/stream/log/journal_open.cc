@@ -47,7 +47,7 @@ Status JournalImpl::load_checkpoints(const std::vector<std::string>& names) {
     Result<Checkpoint> checkpoint = read_checkpoint(disk_, path);
     if (!checkpoint && checkpoint.error().kind() != ErrorKind::kCorrupt) return fail(checkpoint.error());
     if (!checkpoint) {
-      add_damage({path, 0, 0, "checkpoint is damaged; the one before it and the journal are used"});
+      add_damage({path, 0, 0, checkpoint.error().text() + "; the one before it and the journal are used"});
       continue;
     }
     checkpoints_.push_back({checkpoint->lsn, checkpoint->segment, checkpoint->offset, checkpoint->clean});
@@ -68,7 +68,7 @@ Status JournalImpl::load_checkpoints(const std::vector<std::string>& names) {
 }
 
 // Nothing if the segment cannot be read at all: damage if anything was in it.
-Result<std::optional<SegmentHeader>> JournalImpl::load_header(uint64_t number, bool last) {
+Result<std::optional<SegmentHeader>> JournalImpl::load_header(uint64_t number) {
   const std::string path = path_of(number, ".log");
   FMESH_TRY(const auto file, disk_.open(path, OpenMode::kRead));
   std::string bytes(kSegmentHeaderSizeBytes, '\0');
@@ -78,10 +78,10 @@ Result<std::optional<SegmentHeader>> JournalImpl::load_header(uint64_t number, b
   if (header && header->number == number) return std::optional<SegmentHeader>(*header);
   if (!header && header.error().kind() == ErrorKind::kFixInput) return fail(header.error().within(path));
   FMESH_TRY(const uint64_t size, file->size());
-  // A header that was never synced: nothing was promised in this file.
+  // A header that was never synced, or whose file was deleted and came back in a crash: nothing else is in it.
   SegmentScan scan(*file, 0, size);
   const Result<bool> empty = scan.zero_from(std::min<uint64_t>(size, kSegmentHeaderSizeBytes));
-  if (last && empty && *empty) return std::optional<SegmentHeader>();
+  if (empty && *empty) return std::optional<SegmentHeader>();
   add_damage({path, 0, size, "segment header is damaged"});
   if (auto index = disk_.open(path_of(number, ".index"), OpenMode::kRead)) {
     const Result<std::string> content = read_file(**index);
@@ -98,7 +98,7 @@ Status JournalImpl::load_segments(const std::vector<std::string>& names) {
   std::sort(numbers.begin(), numbers.end());
   std::vector<SegmentHeader> headers;
   for (uint64_t number : numbers) {
-    FMESH_TRY(const auto header, load_header(number, number == numbers.back()));
+    FMESH_TRY(const auto header, load_header(number));
     if (header) headers.push_back(*header);
     last_number_ = std::max(last_number_, number);
   }
@@ -115,10 +115,6 @@ Status JournalImpl::load_segments(const std::vector<std::string>& names) {
       if (known && known->segment == header.number && known->salt == header.salt) {
         index_.add_sealed(*known);
         segments_[header.number] = Segment{path_of(header.number, ".log"), header.salt, known->valid_end};
-        if (last) {
-          previous_number_ = header.number;
-          previous_valid_end_ = known->valid_end;
-        }
         continue;
       }
     }
@@ -142,7 +138,9 @@ Status JournalImpl::scan_segment(const SegmentHeader& header, std::optional<uint
     promised = std::max(extent.commit_mark, covers ? restored_.offset : 0);
     end = std::max(extent.valid_end, promised);
   }
-  if (promised > size) add_damage({path, size, promised - size, "the end of the segment is missing"});
+  // A header that tore in its second copy promised nothing.
+  if (promised > size && promised > kSegmentHeaderSizeBytes)
+    add_damage({path, size, promised - size, "the end of the segment is missing"});
   end = std::min(end, size);
   // What is served must outlast the next crash, though it may have been written shortly before the last one.
   if (last) FMESH_CHECK(file->sync());
@@ -159,8 +157,11 @@ Status JournalImpl::scan_segment(const SegmentHeader& header, std::optional<uint
       return {};
     }
   }
-  previous_number_ = header.number;
-  previous_valid_end_ = end;
+  // A checkpoint never goes back: the segment it names may be deleted, and come back in a crash.
+  if (header.number >= restored_.segment) {
+    previous_number_ = header.number;
+    previous_valid_end_ = end;
+  }
   unsealed_.push_back({header.number, header.salt, end});
   seal_segments();
   return {};

@@ -152,9 +152,10 @@ class Bench {
     }
   }
 
+  // What is no longer wanted never is again.
   void want_from(PartitionId partition, uint64_t first) {
-    wanted_[partition] = first;
-    tables_->wanted[partition] = first;
+    wanted_[partition] = std::max(wanted_[partition], first);
+    tables_->wanted[partition] = wanted_[partition];
   }
 
   Journal& journal() { return *journal_; }
