@@ -406,8 +406,11 @@ fmesh_function function(const char* name, uint32_t flags = 0) {
   entry.flags = flags;
   entry.name = name;
   entry.create = &Glue::create;
-  entry.process = &Glue::process;
-  if constexpr (detail::Derives<F, WindowFunction>::value) entry.process_window = &Glue::process_window;
+  if constexpr (detail::Derives<F, WindowFunction>::value) {
+    entry.process_window = &Glue::process_window;
+  } else {
+    entry.process = &Glue::process;
+  }
   entry.destroy = &Glue::destroy;
   return entry;
 }

@@ -4,9 +4,9 @@
 //   struct Order { std::string id; double amount = 0; std::vector<std::string> items; };
 //   FMESH_JSON(Order, id, amount, items)
 //
-// Self-contained: it needs no running fmesh, so that unit tests use it as it is. Integers of 64 bits are exact, members that
-// the struct does not have are skipped, missing ones keep their defaults. Errors are thrown as JsonError with the path of the
-// member; function.h turns them into a failed record.
+// Self-contained: it needs no running fmesh, so that unit tests use it as it is. Integers of 64 bits are exact, members
+// that the struct does not have are skipped, missing ones keep their defaults. Errors are thrown as JsonError with the
+// path of the member; function.h turns them into a failed record.
 #pragma once
 
 #include <charconv>
@@ -150,13 +150,26 @@ class Reader {
     const char* start = at_;
     std::string buffer;
     switch (first) {
-      case '{': object([&](std::string_view) { skip(depth + 1); }); break;
-      case '[': array([&] { skip(depth + 1); }); break;
-      case '"': string(buffer); break;
-      case 't': literal("true"); break;
-      case 'f': literal("false"); break;
-      case 'n': literal("null"); break;
-      default: number();
+      case '{':
+        object([&](std::string_view) { skip(depth + 1); });
+        break;
+      case '[':
+        array([&] { skip(depth + 1); });
+        break;
+      case '"':
+        string(buffer);
+        break;
+      case 't':
+        literal("true");
+        break;
+      case 'f':
+        literal("false");
+        break;
+      case 'n':
+        literal("null");
+        break;
+      default:
+        number();
     }
     return {start, static_cast<size_t>(at_ - start)};
   }
@@ -177,16 +190,34 @@ class Reader {
   void escape(std::string& out) {
     if (at_ == end_) fail("the string does not end");
     switch (*at_++) {
-      case '"': out += '"'; return;
-      case '\\': out += '\\'; return;
-      case '/': out += '/'; return;
-      case 'b': out += '\b'; return;
-      case 'f': out += '\f'; return;
-      case 'n': out += '\n'; return;
-      case 'r': out += '\r'; return;
-      case 't': out += '\t'; return;
-      case 'u': break;
-      default: --at_, fail("unknown escape");
+      case '"':
+        out += '"';
+        return;
+      case '\\':
+        out += '\\';
+        return;
+      case '/':
+        out += '/';
+        return;
+      case 'b':
+        out += '\b';
+        return;
+      case 'f':
+        out += '\f';
+        return;
+      case 'n':
+        out += '\n';
+        return;
+      case 'r':
+        out += '\r';
+        return;
+      case 't':
+        out += '\t';
+        return;
+      case 'u':
+        break;
+      default:
+        --at_, fail("unknown escape");
     }
     uint32_t code = hex4();
     if (code >= 0xd800 && code < 0xdc00) {
@@ -229,11 +260,21 @@ inline void write_string(std::string& out, std::string_view text) {
     if (i == text.size()) break;
     const char c = text[i++];
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default: {
         constexpr char kHex[] = "0123456789abcdef";
         out += "\\u00";
@@ -421,8 +462,8 @@ inline std::optional<std::string_view> field(std::string_view text, std::string_
   return found;
 }
 
-// `text` with the top-level member `name` set to `value`, which is JSON text; all other bytes stay as they are. The member is
-// added at the end if it is not there. Throws JsonError if `text` is not an object.
+// `text` with the top-level member `name` set to `value`, which is JSON text; all other bytes stay as they are. The
+// member is added at the end if it is not there. Throws JsonError if `text` is not an object.
 inline void set_field(std::string& out, std::string_view text, std::string_view name, std::string_view value) {
   Reader reader(text);
   std::optional<std::string_view> found;
@@ -451,35 +492,65 @@ inline void set_field(std::string& out, std::string_view text, std::string_view 
 }  // namespace fmesh
 
 #define FMESH_JSON_EACH_1(m) visitor(#m, value.m);
-#define FMESH_JSON_EACH_2(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_1(__VA_ARGS__)
-#define FMESH_JSON_EACH_3(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_2(__VA_ARGS__)
-#define FMESH_JSON_EACH_4(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_3(__VA_ARGS__)
-#define FMESH_JSON_EACH_5(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_4(__VA_ARGS__)
-#define FMESH_JSON_EACH_6(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_5(__VA_ARGS__)
-#define FMESH_JSON_EACH_7(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_6(__VA_ARGS__)
-#define FMESH_JSON_EACH_8(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_7(__VA_ARGS__)
-#define FMESH_JSON_EACH_9(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_8(__VA_ARGS__)
-#define FMESH_JSON_EACH_10(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_9(__VA_ARGS__)
-#define FMESH_JSON_EACH_11(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_10(__VA_ARGS__)
-#define FMESH_JSON_EACH_12(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_11(__VA_ARGS__)
-#define FMESH_JSON_EACH_13(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_12(__VA_ARGS__)
-#define FMESH_JSON_EACH_14(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_13(__VA_ARGS__)
-#define FMESH_JSON_EACH_15(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_14(__VA_ARGS__)
-#define FMESH_JSON_EACH_16(m, ...) visitor(#m, value.m); FMESH_JSON_EACH_15(__VA_ARGS__)
+#define FMESH_JSON_EACH_2(m, ...) \
+  visitor(#m, value.m);           \
+  FMESH_JSON_EACH_1(__VA_ARGS__)
+#define FMESH_JSON_EACH_3(m, ...) \
+  visitor(#m, value.m);           \
+  FMESH_JSON_EACH_2(__VA_ARGS__)
+#define FMESH_JSON_EACH_4(m, ...) \
+  visitor(#m, value.m);           \
+  FMESH_JSON_EACH_3(__VA_ARGS__)
+#define FMESH_JSON_EACH_5(m, ...) \
+  visitor(#m, value.m);           \
+  FMESH_JSON_EACH_4(__VA_ARGS__)
+#define FMESH_JSON_EACH_6(m, ...) \
+  visitor(#m, value.m);           \
+  FMESH_JSON_EACH_5(__VA_ARGS__)
+#define FMESH_JSON_EACH_7(m, ...) \
+  visitor(#m, value.m);           \
+  FMESH_JSON_EACH_6(__VA_ARGS__)
+#define FMESH_JSON_EACH_8(m, ...) \
+  visitor(#m, value.m);           \
+  FMESH_JSON_EACH_7(__VA_ARGS__)
+#define FMESH_JSON_EACH_9(m, ...) \
+  visitor(#m, value.m);           \
+  FMESH_JSON_EACH_8(__VA_ARGS__)
+#define FMESH_JSON_EACH_10(m, ...) \
+  visitor(#m, value.m);            \
+  FMESH_JSON_EACH_9(__VA_ARGS__)
+#define FMESH_JSON_EACH_11(m, ...) \
+  visitor(#m, value.m);            \
+  FMESH_JSON_EACH_10(__VA_ARGS__)
+#define FMESH_JSON_EACH_12(m, ...) \
+  visitor(#m, value.m);            \
+  FMESH_JSON_EACH_11(__VA_ARGS__)
+#define FMESH_JSON_EACH_13(m, ...) \
+  visitor(#m, value.m);            \
+  FMESH_JSON_EACH_12(__VA_ARGS__)
+#define FMESH_JSON_EACH_14(m, ...) \
+  visitor(#m, value.m);            \
+  FMESH_JSON_EACH_13(__VA_ARGS__)
+#define FMESH_JSON_EACH_15(m, ...) \
+  visitor(#m, value.m);            \
+  FMESH_JSON_EACH_14(__VA_ARGS__)
+#define FMESH_JSON_EACH_16(m, ...) \
+  visitor(#m, value.m);            \
+  FMESH_JSON_EACH_15(__VA_ARGS__)
 #define FMESH_JSON_PICK(_1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13, _14, _15, _16, NAME, ...) NAME
-#define FMESH_JSON_EACH(...)                                                                                          \
-  FMESH_JSON_PICK(__VA_ARGS__, FMESH_JSON_EACH_16, FMESH_JSON_EACH_15, FMESH_JSON_EACH_14, FMESH_JSON_EACH_13,          \
-                  FMESH_JSON_EACH_12, FMESH_JSON_EACH_11, FMESH_JSON_EACH_10, FMESH_JSON_EACH_9, FMESH_JSON_EACH_8,     \
-                  FMESH_JSON_EACH_7, FMESH_JSON_EACH_6, FMESH_JSON_EACH_5, FMESH_JSON_EACH_4, FMESH_JSON_EACH_3,        \
+#define FMESH_JSON_EACH(...)                                                                                        \
+  FMESH_JSON_PICK(__VA_ARGS__, FMESH_JSON_EACH_16, FMESH_JSON_EACH_15, FMESH_JSON_EACH_14, FMESH_JSON_EACH_13,      \
+                  FMESH_JSON_EACH_12, FMESH_JSON_EACH_11, FMESH_JSON_EACH_10, FMESH_JSON_EACH_9, FMESH_JSON_EACH_8, \
+                  FMESH_JSON_EACH_7, FMESH_JSON_EACH_6, FMESH_JSON_EACH_5, FMESH_JSON_EACH_4, FMESH_JSON_EACH_3,    \
                   FMESH_JSON_EACH_2, FMESH_JSON_EACH_1)(__VA_ARGS__)
 
 // Describes up to 16 members of a struct. At namespace scope, outside of any other namespace than the global one.
-#define FMESH_JSON(Type, ...)                               \
-  template <>                                               \
-  struct fmesh::json::Fields<Type> {                        \
-    static constexpr bool kDescribed = true;                \
-    template <class Value, class Visitor>                   \
-    static void visit(Value& value, Visitor&& visitor) {    \
-      FMESH_JSON_EACH(__VA_ARGS__)                          \
-    }                                                       \
+#define FMESH_JSON(Type, ...)                            \
+  template <>                                            \
+  struct fmesh::json::Fields<Type> {                     \
+    static constexpr bool kDescribed = true;             \
+    template <class Value, class Visitor>                \
+    static void visit(Value& value, Visitor&& visitor) { \
+      FMESH_JSON_EACH(__VA_ARGS__)                       \
+    }                                                    \
   };

@@ -1,0 +1,42 @@
+// Says which function and which record a thread was at when user code crashed. A WorkNote is what the thread works on;
+// it points at what exists anyway, so that noting costs a few stores per batch and one per record. The crash handler
+// prints the note of the crashing thread and ends the process as the signal would have; a parent restarts it from the
+// durable state.
+//
+// Notes belong to their thread. The handler belongs to the process and uses only what signal handlers may use.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "runtime/logic.h"
+
+namespace fmesh::runtime {
+
+struct WorkNote {
+  const char* component = "";  // terminated
+  int32_t instance_id = 0;
+  std::span<const LogicRecord> records;
+  const size_t* current = nullptr;  // index of the record at work
+};
+
+// The thread works on `note` for as long as this lives. REQUIRES: the note and all it points at live longer. Scopes
+// nest.
+class WorkNoteScope {
+ public:
+  explicit WorkNoteScope(const WorkNote& note);
+  ~WorkNoteScope();
+  WorkNoteScope(const WorkNoteScope&) = delete;
+  WorkNoteScope& operator=(const WorkNoteScope&) = delete;
+
+ private:
+  const WorkNote* outer_;
+};
+
+// On SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT writes one line that names function, record and signal to `note_fd`
+// and a backtrace to `trace_fd` (both may be the same), then lets the signal end the process. Call once, before threads
+// start; threads that open a WorkNoteScope also survive the overflow of their stack long enough to say so.
+void install_crash_handler(int note_fd, int trace_fd);
+
+}  // namespace fmesh::runtime

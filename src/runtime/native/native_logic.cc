@@ -1,0 +1,158 @@
+#include "runtime/native/native_logic.h"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "runtime/crash_note.h"
+#include "runtime/native/host_table.h"
+#include "runtime/native/library.h"
+
+namespace fmesh::runtime {
+namespace {
+
+constexpr size_t kErrorBytes = 512;  // what abi.h promises to create()
+
+class NativeLogic final : public Logic {
+ public:
+  NativeLogic(const fmesh_function& function, std::string component, int32_t instance_id)
+      : function_(function), component_(std::move(component)), instance_id_(instance_id) {}
+  ~NativeLogic() override { close(); }
+
+  bool non_blocking() const override { return (function_.flags & FMESH_NON_BLOCKING) != 0; }
+
+  Status open(LogicContext& context) override {
+    instance_.context = &context;
+    instance_.inputs.clear();
+    for (const std::string& input : context.inputs()) instance_.inputs.push_back(to_c(input));
+    char error[kErrorBytes] = "";
+    const WorkNote note{component_.c_str(), instance_id_, {}, nullptr};
+    const WorkNoteScope scope(note);
+    try {
+      self_ = function_.create(&host_table(), &instance_, error);
+    } catch (const std::exception& exception) {
+      return refused(exception.what());
+    } catch (...) {
+      return refused("an exception that is no std::exception");
+    }
+    error[kErrorBytes - 1] = '\0';
+    if (self_ == nullptr) return refused(error[0] != '\0' ? error : "it does not say why");
+    return {};
+  }
+
+  void process(std::span<const LogicRecord> records, BatchContext& batch) override {
+    if (records.empty()) return;
+    run(records, batch,
+        [this](NativeCall& call) { function_.process(self_, &call, records_.data(), records_.size()); });
+  }
+
+  void process_window(std::span<const LogicRecord> records, const WindowInfo& window, BatchContext& batch) override {
+    if (records.empty()) return;
+    const fmesh_window bounds{window.start_ms, window.end_ms};
+    run(records, batch, [this, &bounds](NativeCall& call) {
+      function_.process_window(self_, &call, records_.data(), records_.size(), &bounds);
+    });
+  }
+
+  void close() override {
+    if (self_ == nullptr) return;
+    const WorkNote note{component_.c_str(), instance_id_, {}, nullptr};
+    const WorkNoteScope scope(note);
+    try {
+      function_.destroy(std::exchange(self_, nullptr));
+    } catch (...) {
+      instance_.context->log("error", "the function threw an exception while it was closed");
+    }
+  }
+
+ private:
+  Status refused(const std::string& why) const {
+    return fail(ErrorKind::kFixInput,
+                fmt::format("function {} of {} did not start: {}", function_.name, component_, why));
+  }
+
+  template <class Body>
+  void run(std::span<const LogicRecord> records, BatchContext& batch, Body&& body) {
+    translate(records);
+    NativeCall call(batch, records);
+    const WorkNote note{component_.c_str(), instance_id_, records, &call.current};
+    const WorkNoteScope scope(note);
+    std::string thrown;
+    try {
+      body(call);
+      return;
+    } catch (const std::exception& exception) {
+      thrown = exception.what();
+    } catch (...) {
+      thrown = "an exception that is no std::exception";
+    }
+    // The C++ layer lets nothing through; a library without it may. Which records it had finished is not known.
+    for (size_t i = 0; i < records.size(); ++i) batch.failed(i, "an exception left the function library: " + thrown);
+  }
+
+  void translate(std::span<const LogicRecord> records) {
+    size_t property_count = 0;
+    for (const LogicRecord& record : records) property_count += record.record.properties.size();
+    properties_.clear();
+    properties_.reserve(property_count);  // pointers into it stay valid
+    records_.clear();
+    records_.reserve(records.size());
+    for (const LogicRecord& input : records) {
+      const stream::RecordView& from = input.record;
+      fmesh_record& to = records_.emplace_back();
+      to.payload = to_c(from.payload);
+      to.key = to_c(from.key);
+      to.ordering_key = to_c(from.ordering_key);
+      to.topic = to_c(input.topic);
+      to.properties = properties_.data() + properties_.size();
+      to.property_count = from.properties.size();
+      for (const stream::Property& property : from.properties) {
+        properties_.push_back({to_c(property.key), to_c(property.value)});
+      }
+      to.event_time_ms = from.event_time_ms;
+      to.publish_time_ms = from.publish_time_ms;
+      to.sequence_id = from.sequence_id;
+      to.id = {input.id.ledger, input.id.entry, input.id.partition, input.id.batch_index};
+      to.redelivery_count = input.redelivery_count;
+      if (from.has_key) to.flags |= FMESH_HAS_KEY;
+      if (from.null_value) to.flags |= FMESH_NULL_VALUE;
+    }
+  }
+
+  const fmesh_function& function_;
+  const std::string component_;
+  const int32_t instance_id_;
+  fmesh_instance instance_;
+  void* self_ = nullptr;
+  std::vector<fmesh_record> records_;
+  std::vector<fmesh_property> properties_;
+};
+
+// The plan passes windowConfig on inside the function's configuration, as Pulsar's runtimes expect it.
+bool has_windows(const model::InstanceSpec& spec) {
+  return spec.details.user_config.find("\"__WINDOWCONFIGS__\"") != std::string::npos;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Logic>> make_native_logic(const model::InstanceSpec& spec, const std::string& cache_directory) {
+  FMESH_TRY(const fmesh_library_table* const library, load_library(spec.library_path, cache_directory));
+  FMESH_TRY(const fmesh_function* const function, find_function(*library, spec.library_path, spec.details.class_name));
+  if (has_windows(spec) && function->process_window == nullptr) {
+    return fail(
+        ErrorKind::kFixInput,
+        fmt::format("function {} takes single records, but its resource has a windowConfig; remove it, or derive "
+                    "the function from fmesh::WindowFunction",
+                    function->name));
+  }
+  if (!has_windows(spec) && function->process == nullptr) {
+    return fail(
+        ErrorKind::kFixInput,
+        fmt::format("function {} takes windows, but its resource has no windowConfig; add one", function->name));
+  }
+  return std::make_unique<NativeLogic>(*function, spec.component, spec.instance_id);
+}
+
+}  // namespace fmesh::runtime

@@ -1,0 +1,2 @@
+/* A shared library that holds no functions. */
+int answer(void) { return 42; }
