@@ -1,4 +1,5 @@
-// Base64 as Secrets use it: the standard alphabet with padding.
+// Base64 as Secrets use it: the standard alphabet with padding. Here because a Secret beside the resources is read
+// without an API server that would decode it. A pure function.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,5 @@
-// What the resources are made of, for people: `fmesh explain` and the reference page, both from the field tables.
+// What the resources are made of, for people: `fmesh explain` and the reference pages, both made from the field tables,
+// so that neither can say something else than reading does. Pure functions.
 #pragma once
 
 #include <string>

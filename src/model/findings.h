@@ -1,4 +1,5 @@
-// Collects the findings about one component, with paths relative to its spec.
+// Collects the findings about one component: takes paths relative to its spec and adds the exact path, the place in the
+// file and upstream's spelling of the field. Lives for one pass of rules; belongs to whoever runs them.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// A Kubernetes quantity: "100m", "1.5", "1Gi", "2e3". Compared and converted exactly down to a billionth.
+// A Kubernetes quantity: "100m", "1.5", "1Gi", "2e3". A value, compared and converted exactly down to a billionth;
+// doubles would make 0.1 + 0.2 differ from 300m.
 #pragma once
 
 #include <compare>

@@ -91,7 +91,8 @@ class JsonReader {
   }
 
   Node read_value(int depth) {
-    if (depth > kDepthMax) return error("nested more than " + std::to_string(kDepthMax) + " levels deep");
+    if (depth >= kDepthMax && (peek() == '[' || peek() == '{'))
+      return error("nested more than " + std::to_string(kDepthMax) + " levels deep");
     if (++spent_ > kNodesMax) return error("more than " + std::to_string(kNodesMax) + " values");
     Node node;
     node.line = line_;

@@ -125,7 +125,8 @@ class YamlReader {
   }
 
   Node read_node(Event& event, int depth) {
-    if (depth > kDepthMax) {
+    const bool collection = event->type == YAML_SEQUENCE_START_EVENT || event->type == YAML_MAPPING_START_EVENT;
+    if (collection && depth >= kDepthMax) {
       error(event->start_mark, 1, "nested more than " + std::to_string(kDepthMax) + " levels deep");
       return {};
     }

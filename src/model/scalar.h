@@ -1,4 +1,5 @@
-// What a scalar means: YAML 1.1's core types as kubectl's YAML library resolves them, and JSON's numbers.
+// What a scalar means: YAML 1.1's core types as kubectl's YAML library resolves them (and two letters that it takes for
+// booleans and we do not), and JSON's numbers. Pure functions; reading of YAML and JSON shares them.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,6 @@
-// The CRDs: OpenAPI schemas made from the field tables, with what else the API server wants to know of each kind.
+// The CRDs: structural OpenAPI schemas made from the field tables, with what else the API server wants to know of each
+// kind (subresources, printer columns). Descriptions are left out, which keeps each CRD small enough for `kubectl
+// apply`. Pure.
 #pragma once
 
 #include <boost/json/fwd.hpp>

@@ -1,4 +1,5 @@
-// UTF-8 as a reader of people's files needs it: is it whole, and where is it broken.
+// UTF-8 as a reader of people's files needs it: is it whole, where is it broken, how many characters are there. Pure
+// functions over bytes.
 #pragma once
 
 #include <cstddef>

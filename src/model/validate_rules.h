@@ -1,4 +1,5 @@
-// The groups of rules that validate_component() goes through; one function per group of fields.
+// The groups of rules that validate_component() goes through; one function per group of fields, in validate_runtime.cc
+// and validate_streams.cc. Pure; they only add to the findings.
 #pragma once
 
 #include "model/findings.h"

@@ -111,6 +111,13 @@ std::vector<RuleCase> rule_cases() {
       {"cpu over limit", "Sink",
        sink + ", resources: {requests: {memory: 1Gi, cpu: 2}, limits: {memory: 1Gi, cpu: 500m}}", "spec.resources",
        "spec.resources", "resource requirement is invalid"},
+  };
+}
+
+std::vector<RuleCase> stream_rule_cases() {
+  const std::string function = kFunction, no_input = kNoInput, sink = kSink, source = kSource;
+  const std::string bare = "input: {topics: [in]}, pulsar: {pulsarConfig: p}";
+  return {
       {"timeout with effectively once", "Function", function + ", timeout: 5, processingGuarantee: effectively_once",
        "spec.timeout", "spec.timeout", "message timeout can only be set for AtleastOnce processing guarantee"},
       {"retry with effectively once", "Sink", sink + ", maxMessageRetry: 5, processingGuarantee: effectively_once",
@@ -169,7 +176,10 @@ std::vector<RuleCase> rule_cases() {
 }
 
 TEST(Validate, FindsEachRuleAtItsPath) {
-  for (const RuleCase& one : rule_cases()) {
+  std::vector<RuleCase> cases = rule_cases();
+  const std::vector<RuleCase> more = stream_rule_cases();
+  cases.insert(cases.end(), more.begin(), more.end());
+  for (const RuleCase& one : cases) {
     SCOPED_TRACE(one.name);
     const Diagnostics findings = findings_of(resource(one.kind, one.spec), Target::kCluster);
     ASSERT_EQ(findings.errors(), 1u) << render(findings, {});

@@ -1,4 +1,5 @@
-// A component as Pulsar's FunctionDetails: what every instance of it is started with, here and in a pod.
+// A component as Pulsar's FunctionDetails: what every instance of it is started with, here and in a pod. Byte for byte
+// what upstream's operator makes, so that Pulsar's own instances keep working. Pure functions.
 #pragma once
 
 #include "model/function_details.h"

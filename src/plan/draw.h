@@ -1,4 +1,5 @@
-// A mesh graph as text: for terminals, for Mermaid and Graphviz, and as an SVG picture. Pure.
+// A mesh graph as text: for terminals, for Mermaid and Graphviz, and as an SVG picture that needs no further program.
+// Pure functions; the layout is layout.h's.
 #pragma once
 
 #include <string>

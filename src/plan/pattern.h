@@ -1,4 +1,5 @@
-// Topic patterns: regular expressions over full names of streams, as Pulsar has them.
+// Topic patterns: regular expressions over full names of streams, as Pulsar has them. Bounded in size and time, since
+// people write them. Pure functions.
 #pragma once
 
 #include <set>

@@ -1,4 +1,5 @@
-// How many columns a terminal needs for a text; each character counts as one.
+// How many columns a terminal needs for a text; each character counts as one, which is wrong for East Asian wide ones
+// and good enough for names of components. A pure function.
 #pragma once
 
 #include <string_view>
