@@ -131,7 +131,7 @@ verb_check() {
 }
 
 verb_bench() {
-  need build test bench
+  need build test
   configure default -DFMESH_BENCH=ON
   ninja -C build -j "$jobs"
   exec python3 bench/run.py "$@"

@@ -1,7 +1,6 @@
 """bench/results.md from the figures of bench/run.py: ours beside the goal and a named peer, what was missed included."""
 
 import datetime
-import json
 import platform
 import re
 import subprocess
@@ -27,11 +26,6 @@ def number(value):
 
 def micro_rows(text):
     """[(name, value, unit)] from the output of a micro benchmark."""
-    try:
-        rows = json.loads(text)["benchmarks"]
-        return [(row["name"], row.get("items_per_second", row["cpu_time"]), "/s" if "items_per_second" in row else row["time_unit"]) for row in rows]
-    except ValueError:
-        pass
     rows = []
     for line in text.splitlines():
         match = re.match(r"^(\S+)\s+([\d.eE+]+)\s+(.+)$", line)

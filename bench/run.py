@@ -207,12 +207,12 @@ def first_record(bench):
 
 
 def micro(bench):
-    """Every program of bench/*.cc; each prints lines `name value unit`, or is a Google Benchmark."""
+    """Every program of bench/*.cc; each prints lines `name value unit`."""
     results = {}
     for program in sorted((bench.build / "bench").iterdir()):
         if not program.is_file() or program.suffix or not program.stat().st_mode & 0o100:
             continue
-        answer = subprocess.run([str(program), "--benchmark_format=json"], cwd=bench.directory(), capture_output=True, text=True, timeout=LIMIT_S)
+        answer = subprocess.run([str(program)], cwd=bench.directory(), capture_output=True, text=True, timeout=LIMIT_S)
         if answer.returncode != 0:
             raise RuntimeError(f"{program.name}: {answer.stderr[-300:]}")
         results[program.name] = report.micro_rows(answer.stdout)
