@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "model/host.h"
 #include "plan/details.h"
@@ -182,9 +183,10 @@ Graph make_graph(const model::ResourceSet& resources) {
     positions[topic] = graph.streams.size();
     graph.streams.push_back({topic, model::short_topic_name(topic), patterns.contains(topic)});
   }
+  std::set<std::tuple<size_t, size_t, bool, EdgeRole>> seen;
   for (const Link& link : links) {
     const GraphEdge edge{link.component, positions[link.topic], link.writes, link.role};
-    if (std::find(graph.edges.begin(), graph.edges.end(), edge) == graph.edges.end()) graph.edges.push_back(edge);
+    if (seen.emplace(edge.component, edge.stream, edge.writes, edge.role).second) graph.edges.push_back(edge);
   }
   graph.cycles = find_cycles(graph);
   return graph;

@@ -1,6 +1,7 @@
 #include "plan/layout.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "plan/text_width.h"
@@ -167,6 +168,10 @@ class LayoutMaker {
         upper = lower;
       }
     }
+    below_.resize(layout_.layers.size());
+    for (const LayoutLink& link : layout_.links) {
+      below_[static_cast<size_t>(layout_.nodes[link.upper].layer)].push_back(link);
+    }
   }
 
   // Puts each node near the middle of its neighbours, down and up again.
@@ -182,9 +187,8 @@ class LayoutMaker {
       for (size_t step = 1; step < layout_.layers.size(); ++step) {
         const size_t layer = down ? step : layout_.layers.size() - 1 - step;
         for (const size_t node : layout_.layers[layer]) sum[node] = count[node] = 0;
-        for (const LayoutLink& link : layout_.links) {
+        for (const LayoutLink& link : below_[down ? layer - 1 : layer]) {
           const size_t node = down ? link.lower : link.upper, other = down ? link.upper : link.lower;
-          if (static_cast<size_t>(layout_.nodes[node].layer) != layer) continue;
           sum[node] += rank[other];
           count[node] += 1;
         }
@@ -228,14 +232,14 @@ class LayoutMaker {
   // Wishes each node above or below the middle of its neighbours, and grants what fits.
   void straighten(size_t layer_index, bool down) {
     const std::vector<size_t>& layer = layout_.layers[layer_index];
-    std::vector<int> sum(layout_.nodes.size()), count(layout_.nodes.size());
-    for (const LayoutLink& link : layout_.links) {
+    std::map<size_t, int> sum, count;
+    for (const LayoutLink& link : below_[down ? layer_index - 1 : layer_index]) {
       const size_t node = down ? link.lower : link.upper, other = down ? link.upper : link.lower;
       sum[node] += layout_.nodes[other].center;
       ++count[node];
     }
     for (const size_t node : layer) {
-      if (count[node] > 0) layout_.nodes[node].center = sum[node] / count[node];
+      if (count.contains(node)) layout_.nodes[node].center = sum[node] / count[node];
     }
     // Overlaps are shared: half of what the row is too long goes to the left.
     std::vector<int> wished;
@@ -255,7 +259,7 @@ class LayoutMaker {
     const std::vector<size_t>& layer = layout_.layers[layer_index];
     for (size_t at = 0; at < layer.size(); ++at) {
       LayoutNode& node = layout_.nodes[layer[at]];
-      for (const LayoutLink& link : layout_.links) {
+      for (const LayoutLink& link : below_[layer_index - 1]) {
         if (link.lower != layer[at]) continue;
         const int wish = layout_.nodes[link.upper].center, before = node.center;
         if (wish == before || std::abs(wish - before) > kNear) continue;
@@ -272,6 +276,7 @@ class LayoutMaker {
   const Graph& graph_;
   Layout layout_;
   std::vector<Edge> edges_;
+  std::vector<std::vector<LayoutLink>> below_;  // the links of each layer to the next
 };
 
 }  // namespace
