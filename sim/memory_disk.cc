@@ -111,6 +111,58 @@ class MemoryLock final : public DiskLock {
   uint64_t generation_;
 };
 
+class ProcessDisk final : public Disk {
+ public:
+  explicit ProcessDisk(MemoryDisk& disk) : disk_(disk), generation_(disk.generation_) {}
+
+  Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
+    FMESH_CHECK(alive(path));
+    return disk_.open(path, mode);
+  }
+  Status rename(const std::string& from, const std::string& to) override {
+    FMESH_CHECK(alive(from));
+    return disk_.rename(from, to);
+  }
+  Status remove(const std::string& path) override {
+    FMESH_CHECK(alive(path));
+    return disk_.remove(path);
+  }
+  Status make_directories(const std::string& path) override {
+    FMESH_CHECK(alive(path));
+    return disk_.make_directories(path);
+  }
+  Status sync_directory(const std::string& path) override {
+    FMESH_CHECK(alive(path));
+    return disk_.sync_directory(path);
+  }
+  Result<std::vector<std::string>> list(const std::string& path) override {
+    FMESH_CHECK(alive(path));
+    return disk_.list(path);
+  }
+  Result<bool> exists(const std::string& path) override {
+    FMESH_CHECK(alive(path));
+    return disk_.exists(path);
+  }
+  Result<uint64_t> free_bytes(const std::string& path) override {
+    FMESH_CHECK(alive(path));
+    return disk_.free_bytes(path);
+  }
+  Result<std::unique_ptr<DiskLock>> lock(const std::string& path) override {
+    FMESH_CHECK(alive(path));
+    return disk_.lock(path);
+  }
+
+ private:
+  Status alive(const std::string& path) {
+    const std::lock_guard lock(disk_.mutex_);
+    if (generation_ != disk_.generation_) return fail(gone(path));
+    return {};
+  }
+
+  MemoryDisk& disk_;
+  uint64_t generation_;
+};
+
 MemoryDisk::MemoryDisk() = default;
 MemoryDisk::~MemoryDisk() = default;
 
@@ -284,6 +336,8 @@ void MemoryDisk::restart() {
   locks_.clear();
   faults_.clear();
 }
+
+std::unique_ptr<Disk> MemoryDisk::process() { return std::make_unique<ProcessDisk>(*this); }
 
 std::string MemoryDisk::contents(const std::string& path) const {
   const std::lock_guard lock(mutex_);

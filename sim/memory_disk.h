@@ -58,6 +58,9 @@ class MemoryDisk final : public Disk {
   // Ends the process but not the machine (kill -9): all that was written stays.
   void kill();
 
+  // This disk as one process sees it: after a crash() or kill() all its calls fail, so that the dead cannot write.
+  std::unique_ptr<Disk> process();
+
   // The content of a file as a process sees it; empty if there is none.
   std::string contents(const std::string& path) const;
   void set_contents(const std::string& path, std::string bytes);
@@ -67,6 +70,7 @@ class MemoryDisk final : public Disk {
  private:
   friend class MemoryFile;
   friend class MemoryLock;
+  friend class ProcessDisk;
   struct NameChange {
     std::string path;
     std::shared_ptr<Inode> before, after;  // null: no such file

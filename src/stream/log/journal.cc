@@ -53,8 +53,10 @@ JournalImpl::~JournalImpl() {
     thread_.join();
   }
   if (lock_ == nullptr) return;  // recover() failed
-  while (step() > 0) {
+  while (step() > 0 && !write_failed_) {
   }
+  // A submitter that tries again at once would keep a full disk busy for ever.
+  for (Pending& pending : take_group()) pending.done(fail(ErrorKind::kClosed, "the log is closed"));
   // What cannot be written now is recovered at the next start.
   static_cast<void>(write_checkpoint_now(true).has_value());
 }
@@ -80,7 +82,7 @@ void JournalImpl::run() {
         wake_.wait_for(lock, std::chrono::milliseconds(options_.sync_interval_ms), ready);
       else
         wake_.wait(lock, ready);
-      if (stopping_ && queue_.empty()) return;
+      if (stopping_) return;  // the destructor does the rest
     }
     step();
   }
@@ -167,6 +169,7 @@ void JournalImpl::commit(std::vector<Pending> group) {
   group.erase(large, group.end());
   if (group.empty()) return;
   const Result<Written> written = write_group(group);
+  write_failed_ = !written;
   if (!written) {
     fail_waiting(std::move(group), written.error());
     return;

@@ -116,6 +116,7 @@ class JournalImpl final : public Journal {
   // Recovery (journal_open.cc).
   Status load_checkpoints(const std::vector<std::string>& names);
   Status load_segments(const std::vector<std::string>& names);
+  void note_missing(const std::vector<SegmentHeader>& headers);
   Result<std::optional<SegmentHeader>> load_header(uint64_t number);
   Status scan_segment(const SegmentHeader& header, std::optional<uint64_t> known_end, bool last);
   Status replay(SegmentScan& scan, const SegmentHeader& header, uint64_t end, uint64_t apply_from);
@@ -157,6 +158,7 @@ class JournalImpl final : public Journal {
   uint64_t since_checkpoint_bytes_ = 0;
   int64_t last_sync_ns_ = 0;
   bool mark_wanted_ = false;
+  bool write_failed_ = false;  // the last group
   // Recovery only: where appends were lost whose partition is not known.
   std::optional<Damage> unknown_loss_;
   Checkpoint restored_;

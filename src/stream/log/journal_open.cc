@@ -102,6 +102,7 @@ Status JournalImpl::load_segments(const std::vector<std::string>& names) {
     if (header) headers.push_back(*header);
     last_number_ = std::max(last_number_, number);
   }
+  note_missing(headers);
   for (size_t i = 0; i < headers.size(); ++i) {
     const SegmentHeader& header = headers[i];
     const bool last = i + 1 == headers.size();
@@ -121,6 +122,20 @@ Status JournalImpl::load_segments(const std::vector<std::string>& names) {
     FMESH_CHECK(scan_segment(header, known_end, last));
   }
   return {};
+}
+
+// Segments are deleted only where a checkpoint covers them; each names the one before.
+void JournalImpl::note_missing(const std::vector<SegmentHeader>& headers) {
+  for (const SegmentHeader& header : headers) {
+    const uint64_t previous = header.previous_number;
+    const bool there =
+        std::any_of(headers.begin(), headers.end(), [&](const SegmentHeader& each) { return each.number == previous; });
+    const bool needed =
+        previous > restored_.segment || (previous == restored_.segment && header.previous_valid_end > restored_.offset);
+    if (previous == 0 || there || !needed) continue;
+    unknown_loss_ = Damage{path_of(previous, ".log"), 0, header.previous_valid_end, "segment is missing or unreadable"};
+    add_damage(*unknown_loss_);
+  }
 }
 
 Status JournalImpl::scan_segment(const SegmentHeader& header, std::optional<uint64_t> known_end, bool last) {

@@ -83,9 +83,10 @@ class Bench {
 
   Status open() {
     journal_.reset();
+    process_ = disk_.process();
     tables_ = std::make_unique<LedgerTables>();
     tables_->wanted = wanted_;
-    FMESH_TRY(journal_, Journal::open(disk_, clock_, options_, *tables_));
+    FMESH_TRY(journal_, Journal::open(*process_, clock_, options_, *tables_));
     tables_->wanted = wanted_;
     return {};
   }
@@ -170,6 +171,7 @@ class Bench {
   sim::MemoryDisk& disk_;
   JournalOptions options_;
   ManualClock clock_;
+  std::unique_ptr<Disk> process_;
   std::unique_ptr<LedgerTables> tables_;
   std::unique_ptr<Journal> journal_;
   std::map<PartitionId, std::map<uint64_t, std::string>> promised_;
