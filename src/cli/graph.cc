@@ -28,6 +28,7 @@ int draw(const GraphArguments& arguments) {
   fmt::print("{}", format == "mermaid" ? draw_mermaid(graph)
                    : format == "dot"   ? draw_dot(graph)
                    : format == "svg"   ? draw_svg(graph)
+                   : format == "json"  ? graph_json(graph)
                                        : draw_terminal(graph));
   return kExitOk;
 }
@@ -39,9 +40,10 @@ void add_graph(CLI::App& app, Exit& exit) {
   CLI::App* verb = app.add_subcommand("graph", "Draw the components of a mesh and the streams between them");
   verb->add_option("FILE", arguments->files, "YAML or JSON files, folders of them, or - for standard input")
       ->required();
-  verb->add_option("--format", arguments->format, "terminal, mermaid, dot or svg")
-      ->check(CLI::IsMember({"terminal", "mermaid", "dot", "svg"}))
+  verb->add_option("--format", arguments->format, "terminal, mermaid, dot, svg or json")
+      ->check(CLI::IsMember({"terminal", "mermaid", "dot", "svg", "json"}))
       ->capture_default_str();
+  verb->add_flag_callback("--json", [arguments] { arguments->format = "json"; }, "The same as --format json");
   verb->footer("Examples:\n  fmesh graph mesh.yaml\n  fmesh graph mesh.yaml --format svg > mesh.svg");
   verb->callback([arguments, &exit] { exit.code = draw(*arguments); });
 }

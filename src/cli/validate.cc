@@ -21,7 +21,9 @@ int validate(const ValidateArguments& arguments) {
   const auto target = arguments.target == "local" ? model::Target::kLocal : model::Target::kCluster;
   const model::Diagnostics findings = plan::check(resources, target);
   if (arguments.json) {
-    fmt::print("{}\n", model::to_json(findings));
+    fmt::print("{{\n\"for\": \"{}\",\n\"components\": {},\n\"errors\": {},\n\"warnings\": {},\n\"findings\": {}\n}}\n",
+               to_string(target), resources.components.size(), findings.errors(), findings.warnings(),
+               to_json(findings));
   } else {
     fmt::print("{}{} {} component{} checked by the rules for {}.\n", render(findings, resources.sources),
                count_line(findings), resources.components.size(), resources.components.size() == 1 ? "" : "s",

@@ -74,7 +74,7 @@ std::string_view line_of(std::string_view text, int32_t number) {
 
 std::string excerpt(const Diagnostic& one, const Sources& sources) {
   const auto source = sources.find(one.place.file);
-  if (source == sources.end() || one.place.line <= 0 || one.place.column <= 0) return {};
+  if (one.quiet || source == sources.end() || one.place.line <= 0 || one.place.column <= 0) return {};
   const std::string_view line = line_of(*source->second, one.place.line);
   if (line.empty() || first_bad_utf8(line)) return {};
   const size_t characters = count_characters(line);

@@ -24,6 +24,7 @@ struct Diagnostic {
   std::string path;    // exact: spec.functions[1].input.topics[0]; empty: none
   std::string field;   // the path as upstream's webhook spells it: spec.input
   std::string text;    // what was found, what was expected, the way out
+  bool quiet = false;  // its source line is not shown: it may hold a secret
   bool operator==(const Diagnostic&) const = default;
 };
 

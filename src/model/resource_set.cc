@@ -103,7 +103,12 @@ class SetReader {
     const bool yaml = file.ends_with(".yaml") || file.ends_with(".yml");
     const bool json = file.ends_with(".json") || (braces && !yaml);
     DocumentList list = json ? read_json(file, *shared) : read_yaml(file, *shared);
-    set_.findings.append(std::move(list.findings));
+    // Where a Secret is in the file, a line that could not be read may be its.
+    const bool secret = shared->find("Secret") != std::string::npos;
+    for (Diagnostic finding : list.findings.list()) {
+      finding.quiet = secret;
+      set_.findings.add(std::move(finding));
+    }
     for (const auto& document : list.documents) read_document({document, file}, *document, Path());
     if (list.documents.empty() && set_.findings.ok()) whole_file(file, "holds no resource");
   }
@@ -131,8 +136,10 @@ class SetReader {
     set_.findings.add(std::move(diagnostic));
   }
 
-  void report(const Origin& origin, const Path& path, std::string text, Severity severity = Severity::kError) {
+  void report(const Origin& origin, const Path& path, std::string text, Severity severity = Severity::kError,
+              bool quiet = false) {
     Diagnostic diagnostic;
+    diagnostic.quiet = quiet;
     diagnostic.severity = severity;
     diagnostic.place = origin.place(path);
     diagnostic.length = origin.length(path);
@@ -254,7 +261,7 @@ class SetReader {
     }
   }
 
-  StringMap read_strings(const Origin& origin, const Node& node, const Path& path) {
+  StringMap read_strings(const Origin& origin, const Node& node, const Path& path, bool secret = false) {
     StringMap out;
     if (node.type != Node::Type::kMapping) {
       if (node.type != Node::Type::kNull)
@@ -267,7 +274,8 @@ class SetReader {
       } else if (entry.value.type == Node::Type::kNull) {
         out[entry.key];
       } else {
-        report(origin, path / entry.key, "expected a string (put it in quotes), found " + describe(entry.value));
+        const std::string found = secret ? std::string() : ", found " + describe(entry.value);
+        report(origin, path / entry.key, "expected a string (put it in quotes)" + found, Severity::kError, secret);
       }
     }
     return out;
@@ -342,14 +350,14 @@ class SetReader {
     const bool secret = kind == "Secret";
     const auto section = [&](std::string_view name) {
       const Node* found = node.find(name);
-      return found ? read_strings(origin, *found, path / name) : StringMap();
+      return found ? read_strings(origin, *found, path / name, secret) : StringMap();
     };
     for (auto& [key, text] : section("data")) {
       const auto decoded = secret ? decode_base64(text) : std::optional(text);
       if (decoded) {
         values.data[key] = *decoded;
       } else {
-        report(origin, path / "data" / key, "is not base64; write plain text under stringData");
+        report(origin, path / "data" / key, "is not base64; write plain text under stringData", Severity::kError, true);
       }
     }
     for (auto& [key, text] : section(secret ? "stringData" : "binaryData")) {

@@ -106,6 +106,16 @@ TEST(ResourceSet, RefusesASecretThatIsNotBase64) {
   EXPECT_THAT(all_findings(set), testing::HasSubstr("data.password: is not base64"));
 }
 
+TEST(ResourceSet, NeverShowsASecret) {
+  const std::string head = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n";
+  for (const char* data : {"data: {password: hunter22!}\n", "stringData: {password: 22222}\n",
+                           "stringData: {p: hunter22, p: 22222}\n", "stringData: {p: hunter22, p: 22222\n"}) {
+    const std::string shown = all_findings(read_text("a.yaml", head + data));
+    EXPECT_NE(shown, "");
+    EXPECT_THAT(shown, testing::Not(testing::HasSubstr("22"))) << data;
+  }
+}
+
 TEST(ResourceSet, WarnsOfOtherKindsAndSkipsThem) {
   const ResourceSet set = read_text("a.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n");
   EXPECT_TRUE(set.findings.ok());

@@ -6,8 +6,10 @@
 #include <algorithm>
 
 #include "model/findings.h"
+#include "model/host.h"
 #include "plan/details.h"
 #include "plan/graph.h"
+#include "plan/local_plan.h"
 #include "plan/pattern.h"
 
 namespace fmesh::plan {
@@ -37,6 +39,19 @@ Path path_of_stream(const Component& component, const std::string& topic, bool w
     if (same(name) || name == topic) return input / "sourceSpecs" / name;
   }
   return input;
+}
+
+// A mesh may be valid here and still hold what this version leaves to a cluster.
+void check_hosts(const ResourceSet& resources, Diagnostics& out) {
+  const LocalPlanOptions usual;
+  for (const Component& component : resources.components) {
+    const auto host = model::choose_host(component.spec, component.kind);
+    if (!host || std::find(usual.hosts.begin(), usual.hosts.end(), *host) != usual.hosts.end()) continue;
+    Findings findings(component);
+    findings.warning("", fmt::format("{} needs {}, which this version does not run on one machine", component.name(),
+                                     host_name(*host)));
+    out.append(findings.take());
+  }
 }
 
 void check_patterns(const ResourceSet& resources, Diagnostics& out) {
@@ -119,6 +134,7 @@ model::Diagnostics check(const ResourceSet& resources, model::Target target, con
   Diagnostics all = resources.findings;
   all.append(model::validate_set(resources, {.target = target, .builtins = builtins}));
   check_patterns(resources, all);
+  if (target == model::Target::kLocal) check_hosts(resources, all);
   if (all.ok()) {  // loose ends of a graph with mistakes in it are most often those mistakes
     const Graph graph = make_graph(resources);
     check_loose_ends(resources, graph, all);

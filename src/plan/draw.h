@@ -14,5 +14,7 @@ std::string draw_terminal(const Graph& graph);
 std::string draw_mermaid(const Graph& graph);
 std::string draw_dot(const Graph& graph);
 std::string draw_svg(const Graph& graph);
+// Components, streams, edges and cycles, for programs.
+std::string graph_json(const Graph& graph);
 
 }  // namespace fmesh::plan

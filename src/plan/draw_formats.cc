@@ -1,8 +1,10 @@
-// Mermaid, Graphviz and SVG.
+// Mermaid, Graphviz, SVG and JSON.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 
+#include "model/json.h"
 #include "plan/draw.h"
 #include "plan/layout.h"
 
@@ -172,6 +174,36 @@ class SvgDrawing {
 };
 
 }  // namespace
+
+std::string graph_json(const Graph& graph) {
+  boost::json::array components, streams, edges, cycles;
+  for (const GraphComponent& one : graph.components) {
+    const char* type = one.type == model::ComponentType::kSource ? "source"
+                       : one.type == model::ComponentType::kSink ? "sink"
+                                                                 : "function";
+    components.push_back(
+        boost::json::object{{"name", one.name}, {"mesh", one.mesh}, {"type", type}, {"runs", one.label}});
+  }
+  for (const GraphStream& one : graph.streams) {
+    streams.push_back(boost::json::object{{"topic", one.topic}, {"name", one.short_name}, {"pattern", one.is_pattern}});
+  }
+  for (const GraphEdge& edge : graph.edges) {
+    edges.push_back(boost::json::object{{"component", graph.components[edge.component].name},
+                                        {"topic", graph.streams[edge.stream].topic},
+                                        {"direction", edge.writes ? "writes" : "reads"},
+                                        {"role", to_string(edge.role)}});
+  }
+  for (const auto& cycle : graph.cycles) {
+    boost::json::array names;
+    for (const size_t component : cycle) names.push_back(boost::json::value(graph.components[component].name));
+    cycles.push_back(std::move(names));
+  }
+  const boost::json::object all{{"components", std::move(components)},
+                                {"streams", std::move(streams)},
+                                {"edges", std::move(edges)},
+                                {"cycles", std::move(cycles)}};
+  return model::write_json(all, {.indent = 2}) + "\n";
+}
 
 std::string draw_svg(const Graph& graph) {
   const Layout layout = lay_out(graph);

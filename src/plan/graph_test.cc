@@ -97,6 +97,14 @@ TEST(Check, WarnsOfACycleThatNothingEnters) {
               HasSubstr("warning: spec.functions[0]: the cycle of a, b has no input from outside"));
 }
 
+TEST(Check, WarnsOfHostsThatAreNotHere) {
+  EXPECT_THAT(
+      checked(mesh("  functions:\n  - {name: j, className: J, java: {jar: j.jar}, input: {topics: [x]}}\n")),
+      HasSubstr(
+          "warning: spec.functions[0]: j needs one of Pulsar's own instances (Java, Go, or another language), which "
+          "this version does not run on one machine"));
+}
+
 TEST(Check, WarnsOfLooseEnds) {
   const std::string text = checked(mesh("  functions:\n" + map("a", "input: {topics: [x]}, output: {topic: y}")));
   EXPECT_THAT(text, HasSubstr("spec.functions[0].input.topics[0]: nobody here writes the stream x"));
@@ -155,6 +163,15 @@ TEST(Draw, WritesMermaidAndDot) {
   EXPECT_THAT(draw_mermaid(graph), HasSubstr("  c1[\"work<br/>builtin map\"]\n"));
   EXPECT_THAT(draw_mermaid(graph), HasSubstr("  c1 -. dead letters .-> s1\n"));
   EXPECT_THAT(draw_dot(graph), HasSubstr("  c1 -> s1 [style=dashed, label=\"dead letters\"];\n"));
+}
+
+TEST(Draw, WritesJson) {
+  EXPECT_THAT(graph_json(make_graph(set_of(kLoop))), HasSubstr(R"("cycles": [
+    [
+      "work",
+      "retry"
+    ]
+  ])"));
 }
 
 TEST(Draw, EscapesNamesInSvg) {

@@ -23,6 +23,24 @@ bool ComponentPlan::operator==(const ComponentPlan& other) const {
          outputs == other.outputs;
 }
 
+const char* host_name(model::HostKind host) {
+  switch (host) {
+    case model::HostKind::kNative:
+      return "a native library";
+    case model::HostKind::kBuiltin:
+      return "a built-in function";
+    case model::HostKind::kSource:
+      return "a built-in source";
+    case model::HostKind::kSink:
+      return "a built-in sink";
+    case model::HostKind::kPython:
+      return "embedded Python";
+    case model::HostKind::kStock:
+      return "one of Pulsar's own instances (Java, Go, or another language)";
+  }
+  return "unknown";
+}
+
 namespace {
 
 using model::Component;
@@ -69,24 +87,6 @@ Result<std::map<std::string, std::string>> resolve_secrets(const Component& comp
     out[name] = secret->data.at(reference.key);
   }
   return out;
-}
-
-const char* host_name(HostKind host) {
-  switch (host) {
-    case HostKind::kNative:
-      return "a native library";
-    case HostKind::kBuiltin:
-      return "a built-in function";
-    case HostKind::kSource:
-      return "a built-in source";
-    case HostKind::kSink:
-      return "a built-in sink";
-    case HostKind::kPython:
-      return "embedded Python";
-    case HostKind::kStock:
-      return "one of Pulsar's own instances (Java, Go, or another language)";
-  }
-  return "unknown";
 }
 
 Result<ComponentPlan> plan_component(const Component& component, const model::ResourceSet& resources,

@@ -55,6 +55,9 @@ struct LocalPlanOptions {
   std::vector<std::string> only;  // names of components to keep; empty: all
 };
 
+// What a host is, for people: "a native library".
+const char* host_name(model::HostKind host);
+
 // REQUIRES: `resources` passed plan::check() for Target::kLocal without errors (check.h).
 // Errors: kFixInput with the place, for a name in `only` that is no component, a host that is not available here, or a
 // secret that is in no file.
