@@ -58,6 +58,7 @@ enum class ReadOutcome {
 struct ReadResult {
   ReadOutcome outcome = ReadOutcome::kIdle;
   std::string position;  // behind the records just added; empty: this source has none
+  int64_t wait_ms = 0;   // kIdle: call again after this long even without a wake(); 0: the poll interval
 };
 
 class Source {

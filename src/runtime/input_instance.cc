@@ -37,9 +37,9 @@ stream::Compression compression_of(const model::FunctionDetails& details) {
   return stream::Compression::kNone;
 }
 
-const ConnectorKind* find_connector(std::string_view name) {
+const ConnectorKind* find_sink(std::string_view name) {
   for (const ConnectorKind& kind : connector_kinds())
-    if (kind.name == name) return &kind;
+    if (kind.name == name && kind.make_sink != nullptr) return &kind;
   return nullptr;
 }
 
@@ -106,8 +106,8 @@ Status InputInstance::open_consumer() {
 Status InputInstance::make_stage(Engine& engine) {
   if (is_sink_) {
     const std::string name = spec_.details.sink ? spec_.details.sink->builtin : "";
-    const ConnectorKind* kind = find_connector(name);
-    if (kind == nullptr || kind->make_sink == nullptr)
+    const ConnectorKind* kind = find_sink(name);
+    if (kind == nullptr)
       return fmesh::fail(ErrorKind::kFixInput, spec_.component + ": there is no built-in sink \"" + name + "\"");
     engine.stage = make_sink_stage(kind->make_sink(), connector_context_);
     return {};

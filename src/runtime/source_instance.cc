@@ -199,7 +199,7 @@ void SourceInstance::read_done(uint64_t token, Result<ReadResult> result, int64_
       break;
     case ReadOutcome::kIdle:
       waiting_ = true;
-      after_ms(kSourcePollMs, [this] {
+      after_ms(result->wait_ms > 0 ? result->wait_ms : kSourcePollMs, [this] {
         waiting_ = false;
         pump();
       });

@@ -1,0 +1,15 @@
+// A sink that prints: one line per record on standard output, the payload alone or with key, time and properties as JSON.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "connect/config.h"
+#include "runtime/connector.h"
+
+namespace fmesh::connect {
+
+std::span<const Field> console_fields();
+std::unique_ptr<runtime::Sink> make_console_sink();
+
+}  // namespace fmesh::connect

@@ -1,0 +1,16 @@
+// A sink that writes one line per record to a file, or to numbered files in turn. Its position is the length of what counts:
+// after a restart the file is cut back to it, so that each record stands in the file once.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "connect/config.h"
+#include "runtime/connector.h"
+
+namespace fmesh::connect {
+
+std::span<const Field> file_sink_fields();
+std::unique_ptr<runtime::Sink> make_file_sink();
+
+}  // namespace fmesh::connect

@@ -1,0 +1,16 @@
+// A sink that sends records by POST, one or many per request. What the other side refuses for good is told apart from what
+// is worth another try, record by record where it matters.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "connect/config.h"
+#include "runtime/connector.h"
+
+namespace fmesh::connect {
+
+std::span<const Field> http_sink_fields();
+std::unique_ptr<runtime::Sink> make_http_sink();
+
+}  // namespace fmesh::connect
