@@ -1,5 +1,5 @@
-// The configuration of connectors, described once per field: from a table of fields come reading, errors that name the path
-// with the closest spelling, and the page in docs/connectors. Values; used while a connector opens.
+// The configuration of connectors, described once per field: from a table of fields come reading, errors that name the
+// path with the closest spelling, and the page in docs/connectors. Values; used while a connector opens.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +7,14 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "base/result.h"
 #include "model/instance_spec.h"
+
+namespace boost::json {
+class value;
+}
 
 namespace fmesh::connect {
 
@@ -20,8 +23,8 @@ enum class FieldType { kString, kInteger, kNumber, kBool, kChoice, kStringMap };
 struct Field {
   std::string_view name;
   FieldType type;
-  std::string_view default_text;  // as in the docs; JSON; empty: the field is required
-  std::string_view meaning;       // one line
+  std::string_view default_text;               // as in the docs; JSON; empty: the field is required
+  std::string_view meaning;                    // one line
   std::vector<std::string_view> choices = {};  // kChoice
   double minimum = -1e18;
   double maximum = 1e18;
@@ -30,8 +33,9 @@ struct Field {
 // Values by field name, defaults filled in. Asking for a name that is not in the table is a bug.
 class Config {
  public:
-  // `where` is how errors call the object, e.g. "sources[0].sourceConfig". Strings that are wholly "${NAME}" are replaced by
-  // the secret of that name. Errors: kFixInput for unknown fields, wrong types, values out of limits, missing secrets.
+  // `where` is how errors call the object, e.g. "sources[0].sourceConfig". Strings that are wholly "${NAME}" are
+  // replaced by the secret of that name. Errors: kFixInput for unknown fields, wrong types, values out of limits,
+  // missing secrets.
   static Result<Config> read(std::span<const Field> fields, std::string_view json, const std::string& where,
                              const std::map<std::string, std::string>& secrets);
 
@@ -42,7 +46,16 @@ class Config {
   const std::map<std::string, std::string>& texts(std::string_view name) const;
 
  private:
-  using Value = std::variant<std::string, int64_t, double, bool, std::map<std::string, std::string>>;
+  // One of these counts, as the field's type says.
+  struct Value {
+    std::string text;
+    int64_t integer = 0;
+    double number = 0;
+    bool flag = false;
+    std::map<std::string, std::string> texts;
+  };
+  friend Result<Value> convert(const Field& field, const boost::json::value& value, const std::string& path,
+                               const std::map<std::string, std::string>& secrets);
   std::map<std::string, Value, std::less<>> values_;
 };
 

@@ -1,4 +1,5 @@
-// The built-in connectors with the fields of their configuration: what `fmesh validate`, the docs and the runtime share.
+// The built-in connectors with the fields of their configuration: what `fmesh validate`, the docs and the runtime
+// share.
 #pragma once
 
 #include <span>

@@ -35,7 +35,8 @@ class Client final : public HttpClient {
     }
     const auto url = boost::urls::parse_uri(text);
     if (!url || (url->scheme() != "http" && url->scheme() != "https") || url->host().empty())
-      return fail(ErrorKind::kFixInput, "\"" + text + "\" is not a URL; expected http://HOST[:PORT][/PATH], https://… or unix:PATH");
+      return fail(ErrorKind::kFixInput,
+                  "\"" + text + "\" is not a URL; expected http://HOST[:PORT][/PATH], https://… or unix:PATH");
     secure_ = url->scheme() == "https";
     host_ = url->host_address();
     port_ = url->has_port() ? std::string(url->port()) : secure_ ? "443" : "80";
@@ -62,9 +63,8 @@ class Client final : public HttpClient {
     FMESH_CHECK(write_request(request));
     http::response_parser<http::buffer_body> parser;
     parser.body_limit(boost::none);
-    FMESH_CHECK(wait("read the answer", options_.timeout_ms, [&](auto& stream, auto done) {
-      http::async_read_header(stream, buffer_, parser, done);
-    }));
+    FMESH_CHECK(wait("read the answer", options_.timeout_ms,
+                     [&](auto& stream, auto done) { http::async_read_header(stream, buffer_, parser, done); }));
     HttpResponse response = head_of(parser.get());
     std::string chunk(64 * 1024, '\0');
     while (!parser.is_done()) {
@@ -235,9 +235,8 @@ class Client final : public HttpClient {
     http::response_parser<http::string_body> parser;
     parser.body_limit(options_.body_size_max_bytes);
     if (request.method == "HEAD") parser.skip(true);
-    FMESH_CHECK(wait("read the answer", options_.timeout_ms, [&](auto& stream, auto done) {
-      http::async_read(stream, buffer_, parser, done);
-    }));
+    FMESH_CHECK(wait("read the answer", options_.timeout_ms,
+                     [&](auto& stream, auto done) { http::async_read(stream, buffer_, parser, done); }));
     HttpResponse response = head_of(parser.get());
     response.body = std::move(parser.get().body());
     if (!parser.get().keep_alive()) disconnect();

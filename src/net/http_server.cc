@@ -133,7 +133,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     auto answered = std::make_shared<std::atomic<bool>>(false);
     core_->handler(std::move(request), [self = shared_from_this(), answered](HttpResponse response) {
       if (answered->exchange(true)) return;  // the first answer counts
-      asio::post(self->core_->io, [self, response = std::move(response)]() mutable { self->respond(std::move(response)); });
+      asio::post(self->core_->io,
+                 [self, response = std::move(response)]() mutable { self->respond(std::move(response)); });
     });
   }
 
@@ -379,7 +380,8 @@ class Server final : public HttpServer {
 
   Status listen_unix(const Address& address) {
     if (address.host.size() >= sizeof(sockaddr_un{}.sun_path))
-      return failed("a path of a Unix socket has at most " + std::to_string(sizeof(sockaddr_un{}.sun_path) - 1) + " bytes");
+      return failed("a path of a Unix socket has at most " + std::to_string(sizeof(sockaddr_un{}.sun_path) - 1) +
+                    " bytes");
     unix_socket_ = true;
     const asio::local::stream_protocol::endpoint endpoint(address.host);
     // A file that a dead process left is replaced; one that somebody answers on is not.

@@ -10,7 +10,9 @@ namespace fmesh::connect {
 namespace {
 
 const Field kFields[] = {
-    {"format", FieldType::kChoice, "\"payload\"",
+    {"format",
+     FieldType::kChoice,
+     "\"payload\"",
      "payload: the payload alone; json: an object with payload, key, eventTime and properties",
      {"payload", "json"}},
 };

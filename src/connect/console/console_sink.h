@@ -1,4 +1,5 @@
-// A sink that prints: one line per record on standard output, the payload alone or with key, time and properties as JSON.
+// A sink that prints: one line per record on standard output, the payload alone or with key, time and properties as
+// JSON.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// CSV as RFC 4180 writes it: fields in quotes may hold separators, line breaks and doubled quotes. Pure; bytes in, fields out.
+// CSV as RFC 4180 writes it: fields in quotes may hold separators, line breaks and doubled quotes. Pure; bytes in,
+// fields out.
 #pragma once
 
 #include <optional>
@@ -13,7 +14,8 @@ namespace fmesh::connect {
 std::optional<size_t> csv_row_size(std::string_view text, bool last);
 // The fields of one row without its line break; nothing if a quoted field does not end or is followed by text.
 std::optional<std::vector<std::string>> csv_fields(std::string_view row, char separator);
-// {"name":"value",...}; with `types`, fields that are JSON numbers, true, false stay unquoted and empty ones become null.
+// {"name":"value",...}; with `types`, fields that are JSON numbers, true, false stay unquoted and empty ones become
+// null.
 std::string csv_object(const std::vector<std::string>& names, const std::vector<std::string>& fields, bool types);
 
 }  // namespace fmesh::connect

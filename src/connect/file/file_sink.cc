@@ -15,7 +15,13 @@ namespace {
 const Field kFields[] = {
     {"path", FieldType::kString, "",
      "file to write, relative to the YAML file; with several instances \"-N\" goes before the ending"},
-    {"rotateSize", FieldType::kInteger, "0", "bytes after which the next numbered file begins; 0: one file", {}, 0, 9e18},
+    {"rotateSize",
+     FieldType::kInteger,
+     "0",
+     "bytes after which the next numbered file begins; 0: one file",
+     {},
+     0,
+     9e18},
     {"sync", FieldType::kBool, "true", "make the lines durable (fdatasync) before the records are acknowledged"},
 };
 
@@ -36,7 +42,8 @@ class FileSink final : public runtime::Sink {
     base_ = path;
     std::error_code code;
     if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), code);
-    if (code) return fail(ErrorKind::kFixInput, "make directory " + path.parent_path().string() + ": " + code.message());
+    if (code)
+      return fail(ErrorKind::kFixInput, "make directory " + path.parent_path().string() + ": " + code.message());
     FMESH_CHECK(read_position(context.position()));
     return cut_back();
   }
@@ -89,7 +96,7 @@ class FileSink final : public runtime::Sink {
 
   Error system_error(const std::string& what, int code) const {
     const ErrorKind kind = code == ENOSPC || code == EDQUOT || code == EMFILE || code == EIO ? ErrorKind::kRetryLater
-                                                                                           : ErrorKind::kFixInput;
+                                                                                             : ErrorKind::kFixInput;
     return Error(kind, what + " " + path(number_) + ": " + std::strerror(code));
   }
 
@@ -109,7 +116,7 @@ class FileSink final : public runtime::Sink {
   // Takes away what was written behind the last durable acknowledgement. The very first start appends to what is there.
   Status cut_back() {
     FMESH_CHECK(open_file());
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd_, &info) != 0) return fail(system_error("stat", errno));
     const auto size = static_cast<uint64_t>(info.st_size);
     if (fresh_) {
@@ -134,8 +141,7 @@ class FileSink final : public runtime::Sink {
 
   Status flush() {
     for (size_t done = 0; done < text_.size();) {
-      const ssize_t n =
-          ::pwrite(fd_, text_.data() + done, text_.size() - done, static_cast<off_t>(length_ + done));
+      const ssize_t n = ::pwrite(fd_, text_.data() + done, text_.size() - done, static_cast<off_t>(length_ + done));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return fail(system_error("write", errno));
       done += static_cast<size_t>(n);

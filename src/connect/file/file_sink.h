@@ -1,5 +1,5 @@
-// A sink that writes one line per record to a file, or to numbered files in turn. Its position is the length of what counts:
-// after a restart the file is cut back to it, so that each record stands in the file once.
+// A sink that writes one line per record to a file, or to numbered files in turn. Its position is the length of what
+// counts: after a restart the file is cut back to it, so that each record stands in the file once.
 #pragma once
 
 #include <memory>

@@ -22,7 +22,9 @@ namespace {
 
 const Field kFields[] = {
     {"path", FieldType::kString, "", "file to read, or a pattern such as \"in/*.jsonl\"; relative to the YAML file"},
-    {"format", FieldType::kChoice, "\"lines\"",
+    {"format",
+     FieldType::kChoice,
+     "\"lines\"",
      "lines: each line is a payload; json: the same, but each must be JSON; csv: rows become JSON objects named by the "
      "header row",
      {"lines", "json", "csv"}},
@@ -59,12 +61,12 @@ struct OpenFile {
   }
   int fd = -1;
   std::string path;
-  std::string identity;  // "device:inode"
-  std::string buffer;    // bytes from `offset` on
-  uint64_t offset = 0;   // behind the last record taken
+  std::string identity;            // "device:inode"
+  std::string buffer;              // bytes from `offset` on
+  uint64_t offset = 0;             // behind the last record taken
   std::vector<std::string> names;  // csv: the header
-  uint64_t line = 0;     // since the start, for messages
-  bool done = false;     // read to its end, and another file has its name, or nothing follows
+  uint64_t line = 0;               // since the start, for messages
+  bool done = false;               // read to its end, and another file has its name, or nothing follows
 };
 
 class FileSource final : public runtime::Source {
@@ -93,8 +95,8 @@ class FileSource final : public runtime::Source {
     files_.clear();
     FMESH_CHECK(find_files());
     if (files_.empty() && !follow_ && known_.empty())
-      return fail(ErrorKind::kFixInput, where_ + ".path: no file matches " + pattern_ +
-                                            "; with follow: true the source waits for one");
+      return fail(ErrorKind::kFixInput,
+                  where_ + ".path: no file matches " + pattern_ + "; with follow: true the source waits for one");
     return {};
   }
 
@@ -138,8 +140,7 @@ class FileSource final : public runtime::Source {
       on_error_ = OnError::kStream;
       error_topic_ = text.substr(7);
     } else {
-      return fail(ErrorKind::kFixInput,
-                  where_ + ".errors: found \"" + text + "\", expected fail, skip or stream:NAME");
+      return fail(ErrorKind::kFixInput, where_ + ".errors: found \"" + text + "\", expected fail, skip or stream:NAME");
     }
     return {};
   }
@@ -170,7 +171,8 @@ class FileSource final : public runtime::Source {
     std::vector<std::string> paths;
     for (size_t i = 0; code == 0 && i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
     ::globfree(&found);
-    if (code != 0 && code != GLOB_NOMATCH) return fail(ErrorKind::kRetryLater, "list " + pattern_ + ": no memory or no permission");
+    if (code != 0 && code != GLOB_NOMATCH)
+      return fail(ErrorKind::kRetryLater, "list " + pattern_ + ": no memory or no permission");
     const auto instances = static_cast<uint32_t>(std::max(1, context_->spec().instance_count));
     for (const std::string& path : paths) {
       if (murmur3_32(path) % instances != static_cast<uint32_t>(context_->spec().instance_id)) continue;
@@ -180,7 +182,7 @@ class FileSource final : public runtime::Source {
   }
 
   Status open_file(const std::string& path) {
-    struct stat info {};
+    struct stat info{};
     if (::stat(path.c_str(), &info) != 0) return {};  // gone since it was listed
     if (S_ISDIR(info.st_mode)) return fail(ErrorKind::kFixInput, where_ + ".path: " + path + " is a directory");
     const std::string identity = std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino);
@@ -192,8 +194,7 @@ class FileSource final : public runtime::Source {
       return {};
     OpenFile file;
     file.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file.fd < 0)
-      return fail(ErrorKind::kFixInput, where_ + ".path: open " + path + ": " + std::strerror(errno));
+    if (file.fd < 0) return fail(ErrorKind::kFixInput, where_ + ".path: open " + path + ": " + std::strerror(errno));
     file.path = path;
     file.identity = identity;
     if (known != known_.end()) file.offset = known->second;
@@ -271,7 +272,7 @@ class FileSource final : public runtime::Source {
 
   // Copy-and-truncate rotation: the file begins anew.
   bool shortened(OpenFile& file) {
-    struct stat info {};
+    struct stat info{};
     if (::fstat(file.fd, &info) != 0 || static_cast<uint64_t>(info.st_size) >= file.offset) return false;
     context_->log("warn", file.path + " became shorter; it is read from its start");
     file.offset = 0;
@@ -283,7 +284,7 @@ class FileSource final : public runtime::Source {
 
   // Rename-and-create rotation: another file has the name, so no one writes to this one any more.
   static bool replaced(const OpenFile& file) {
-    struct stat info {};
+    struct stat info{};
     if (::stat(file.path.c_str(), &info) != 0) return true;
     return std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino) != file.identity;
   }
@@ -351,7 +352,9 @@ class FileSource final : public runtime::Source {
     switch (on_error_) {
       case OnError::kFail:
         return fail(ErrorKind::kFixInput, text + "; errors: skip or stream:NAME goes on behind it");
-      case OnError::kSkip: context_->log("warn", text + "; left out"); break;
+      case OnError::kSkip:
+        context_->log("warn", text + "; left out");
+        break;
       case OnError::kStream: {
         const stream::Property property{"fmesh.error", text};
         stream::RecordView record;

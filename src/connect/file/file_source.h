@@ -1,5 +1,5 @@
-// A source that reads lines, JSON lines or CSV from files, once or following them as they grow and rotate. Its position names
-// the file (device and inode) and the offset behind the last record, so that a restart goes on there.
+// A source that reads lines, JSON lines or CSV from files, once or following them as they grow and rotate. Its position
+// names the file (device and inode) and the offset behind the last record, so that a restart goes on there.
 #pragma once
 
 #include <memory>

@@ -12,10 +12,22 @@ namespace {
 const Field kFields[] = {
     {"template", FieldType::kString,
      "\"{\\\"seq\\\":{{seq}},\\\"id\\\":\\\"{{uuid}}\\\",\\\"value\\\":{{int 0 1000}}}\"",
-     "payload; {{seq}}, {{uuid}}, {{time}} (ms), {{int LOW HIGH}}, {{float LOW HIGH}}, {{choice A|B|C}}, {{pad BYTES}}"},
+     "payload; {{seq}}, {{uuid}}, {{time}} (ms), {{int LOW HIGH}}, {{float LOW HIGH}}, {{choice A|B|C}}, {{pad "
+     "BYTES}}"},
     {"key", FieldType::kString, "\"\"", "template of the key; empty: records have no key"},
-    {"rate", FieldType::kNumber, "0", "records per second, over all instances; 0: as fast as they are taken", {}, 0, 1e9},
-    {"count", FieldType::kInteger, "-1", "records to make, over all instances, then the source ends; -1: no end", {}, -1,
+    {"rate",
+     FieldType::kNumber,
+     "0",
+     "records per second, over all instances; 0: as fast as they are taken",
+     {},
+     0,
+     1e9},
+    {"count",
+     FieldType::kInteger,
+     "-1",
+     "records to make, over all instances, then the source ends; -1: no end",
+     {},
+     -1,
      9e18},
     {"seed", FieldType::kInteger, "1", "the same seed makes the same records", {}, 0, 9e18},
     {"eventTime", FieldType::kBool, "true", "set the event time to the time of making"},
@@ -63,9 +75,9 @@ class GeneratorSource final : public runtime::Source {
     made_ += burst;
     runtime::ReadResult result;
     if (burst > 0) result.position = std::to_string(next_);
-    result.outcome = next_ >= end_                           ? runtime::ReadOutcome::kEnd
-                     : burst == allowed && rate_ > 0         ? runtime::ReadOutcome::kIdle
-                                                             : runtime::ReadOutcome::kMore;
+    result.outcome = next_ >= end_                   ? runtime::ReadOutcome::kEnd
+                     : burst == allowed && rate_ > 0 ? runtime::ReadOutcome::kIdle
+                                                     : runtime::ReadOutcome::kMore;
     // Often enough to look steady, seldom enough to cost nothing.
     if (rate_ > 0) result.wait_ms = std::clamp(static_cast<int64_t>(1000 / rate_), int64_t{10}, int64_t{1000});
     return result;

@@ -1,5 +1,5 @@
-// A source that makes records from a template: for trying a mesh, for tests and for benchmarks. A record depends on the seed
-// and its sequence number alone, so a restart goes on exactly where the last durable record was.
+// A source that makes records from a template: for trying a mesh, for tests and for benchmarks. A record depends on the
+// seed and its sequence number alone, so a restart goes on exactly where the last durable record was.
 #pragma once
 
 #include <memory>

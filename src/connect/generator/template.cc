@@ -110,9 +110,15 @@ Result<Template> Template::compile(std::string_view text) {
 void Template::fill(std::string& out, uint64_t sequence, int64_t now_ms, Rng& rng) const {
   for (const Piece& piece : pieces_) {
     switch (piece.kind) {
-      case Kind::kText: out += piece.text; break;
-      case Kind::kSequence: append_number(out, sequence); break;
-      case Kind::kUuid: append_uuid(out, rng); break;
+      case Kind::kText:
+        out += piece.text;
+        break;
+      case Kind::kSequence:
+        append_number(out, sequence);
+        break;
+      case Kind::kUuid:
+        append_uuid(out, rng);
+        break;
       case Kind::kInteger: {
         const auto span = static_cast<uint64_t>(piece.high) - static_cast<uint64_t>(piece.low) + 1;
         const uint64_t step = span == 0 ? rng.next() : rng.below(span);
@@ -125,9 +131,15 @@ void Template::fill(std::string& out, uint64_t sequence, int64_t now_ms, Rng& rn
         append_number(out, static_cast<double>(static_cast<int64_t>(value * 100)) / 100);
         break;
       }
-      case Kind::kChoice: out += piece.choices[rng.below(piece.choices.size())]; break;
-      case Kind::kTime: append_number(out, now_ms); break;
-      case Kind::kPad: out.append(static_cast<size_t>(piece.low), 'x'); break;
+      case Kind::kChoice:
+        out += piece.choices[rng.below(piece.choices.size())];
+        break;
+      case Kind::kTime:
+        append_number(out, now_ms);
+        break;
+      case Kind::kPad:
+        out.append(static_cast<size_t>(piece.low), 'x');
+        break;
     }
   }
 }

@@ -14,14 +14,28 @@ namespace {
 const Field kFields[] = {
     {"url", FieldType::kString, "", "http:// or https:// URL that takes the records"},
     {"method", FieldType::kChoice, "\"POST\"", "method of the requests", {"POST", "PUT"}},
-    {"format", FieldType::kChoice, "\"each\"",
+    {"format",
+     FieldType::kChoice,
+     "\"each\"",
      "each: a request per record; lines: a line per record; json-array: an array of records",
      {"each", "lines", "json-array"}},
-    {"batchRecords", FieldType::kInteger, "500", "records per request at most, for lines and json-array", {}, 1, 100000},
+    {"batchRecords",
+     FieldType::kInteger,
+     "500",
+     "records per request at most, for lines and json-array",
+     {},
+     1,
+     100000},
     {"batchBytes", FieldType::kInteger, "1048576", "bytes per request at most", {}, 1, 67108864},
     {"headers", FieldType::kStringMap, "{}", "headers of each request; \"${NAME}\" is a secret"},
     {"timeoutMs", FieldType::kInteger, "30000", "time for one request", {}, 1, 3600000},
-    {"retries", FieldType::kInteger, "5", "further tries of a request, before the instance takes the batch back", {}, 0, 1000},
+    {"retries",
+     FieldType::kInteger,
+     "5",
+     "further tries of a request, before the instance takes the batch back",
+     {},
+     0,
+     1000},
     {"tlsCa", FieldType::kString, "\"\"", "PEM file with authorities to trust beside the system's"},
 };
 
@@ -74,8 +88,9 @@ class HttpSink final : public runtime::Sink {
     FMESH_TRY(const net::HttpResponse response, request(body_of(records.subspan(begin, end - begin))));
     if (response.status >= 200 && response.status < 300) return {};
     if (end - begin == 1) {
-      failures.push_back({begin, Error(ErrorKind::kFixInput, "the other side answered " + std::to_string(response.status) +
-                                                                 ": " + response.body.substr(0, 200))});
+      failures.push_back(
+          {begin, Error(ErrorKind::kFixInput, "the other side answered " + std::to_string(response.status) + ": " +
+                                                  response.body.substr(0, 200))});
       return {};
     }
     // One of them is refused; halves tell which.

@@ -1,5 +1,5 @@
-// A sink that sends records by POST, one or many per request. What the other side refuses for good is told apart from what
-// is worth another try, record by record where it matters.
+// A sink that sends records by POST, one or many per request. What the other side refuses for good is told apart from
+// what is worth another try, record by record where it matters.
 #pragma once
 
 #include <memory>
