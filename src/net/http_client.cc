@@ -195,11 +195,13 @@ class Client final : public HttpClient {
     return {};
   }
 
+  // Without a path of its own, a request goes to the path of the URL.
   std::string target_of(const HttpRequest& request) const {
     boost::urls::url url;
-    url.set_path(request.path.empty() ? "/" : request.path);
+    if (!request.path.empty()) url.set_path(request.path);
     for (const auto& [name, value] : request.query) url.params().append({name, value});
-    return prefix_ + std::string(url.encoded_target());
+    const std::string target = prefix_ + std::string(url.encoded_target());
+    return target.starts_with('/') ? target : "/" + target;
   }
 
   Status write_request(const HttpRequest& request) {

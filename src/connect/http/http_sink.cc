@@ -104,7 +104,7 @@ class HttpSink final : public runtime::Sink {
     for (int64_t attempt = 0;; ++attempt) {
       net::HttpRequest request;
       request.method = method_;
-      request.path = path_;
+      request.path.clear();  // that of the URL
       request.headers = headers_;
       request.headers.try_emplace("content-type", format_ == "lines" ? "application/x-ndjson" : "application/json");
       request.body = body;
