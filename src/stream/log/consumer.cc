@@ -293,7 +293,8 @@ void LogConsumer::read_new(const Source& source, PollLimits limits, uint64_t fir
     }
   }
   Wakes wakes;
-  std::vector<Handout> earlier;  // key_shared: of entries that were read before
+  std::vector<Handout> earlier;  // key_shared: of entries that were read before, and so come first
+  std::vector<ReceivedEntry> fresh;
   bool skip_damaged = false;
   {
     std::lock_guard guard(core_->lock);
@@ -338,8 +339,8 @@ void LogConsumer::read_new(const Source& source, PollLimits limits, uint64_t fir
         core_->schedule(now_ns + options_.ack_timeout_ms * 1'000'000, source.subscription);
       }
       records_out += count;
-      received.push_back(received_entry(source, {read.entry, read.record_count, item.size_bytes, 0, item.records},
-                                        std::move(read.bytes)));
+      fresh.push_back(received_entry(source, {read.entry, read.record_count, item.size_bytes, 0, item.records},
+                                     std::move(read.bytes)));
     }
     if (damage && damage->kind() == ErrorKind::kCorrupt && next == parsed.size() &&
         lane.window.read_position() == damaged_entry) {
@@ -355,7 +356,7 @@ void LogConsumer::read_new(const Source& source, PollLimits limits, uint64_t fir
         if (handout.entry < first) {
           earlier.push_back(std::move(handout));
         } else {
-          received.push_back(received_entry(source, handout, parsed[handout.entry - first].bytes));
+          fresh.push_back(received_entry(source, handout, parsed[handout.entry - first].bytes));
         }
       }
       if (options_.ack_timeout_ms > 0)
@@ -366,6 +367,7 @@ void LogConsumer::read_new(const Source& source, PollLimits limits, uint64_t fir
   }
   call_all(wakes);
   if (!earlier.empty()) load(source, std::move(earlier), received);
+  std::ranges::move(fresh, std::back_inserter(received));
   if (damage && (skip_damaged || damage->kind() != ErrorKind::kCorrupt)) {
     if (skip_damaged) core_->give_up_entry(source.subscription, source.lane, damaged_entry, number_);
     error_ = damage->within(fmt::format("stream {}, entry {}", *source.stream->topic, damaged_entry));
