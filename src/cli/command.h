@@ -23,11 +23,20 @@ struct Exit {
 using AddCommand = void (*)(CLI::App& app, Exit& exit);
 
 // One function per verb, in the order of `fmesh --help`; the list is in main.cc.
+void add_run(CLI::App& app, Exit& exit);
 void add_new(CLI::App& app, Exit& exit);
 void add_validate(CLI::App& app, Exit& exit);
 void add_graph(CLI::App& app, Exit& exit);
 void add_crds(CLI::App& app, Exit& exit);
 void add_explain(CLI::App& app, Exit& exit);
+void add_status(CLI::App& app, Exit& exit);
+void add_top(CLI::App& app, Exit& exit);
+void add_tap(CLI::App& app, Exit& exit);
+void add_logs(CLI::App& app, Exit& exit);
+void add_stream(CLI::App& app, Exit& exit);
+void add_test(CLI::App& app, Exit& exit);
+void add_verify(CLI::App& app, Exit& exit);
+void add_completion(CLI::App& app, Exit& exit);
 void add_version(CLI::App& app, Exit& exit);
 
 }  // namespace fmesh::cli

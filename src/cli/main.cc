@@ -5,7 +5,23 @@
 int main(int argc, char** argv) {
   using namespace fmesh::cli;
   // The visible list of verbs.
-  constexpr AddCommand kCommands[] = {add_new, add_validate, add_graph, add_crds, add_explain, add_version};
+  constexpr AddCommand kCommands[] = {
+      add_run,         //
+      add_new,         //
+      add_validate,    //
+      add_graph,       //
+      add_crds,        //
+      add_explain,     //
+      add_status,      //
+      add_top,         //
+      add_tap,         //
+      add_logs,        //
+      add_stream,      //
+      add_test,        //
+      add_verify,      //
+      add_completion,  //
+      add_version,     //
+  };
 
   CLI::App app{"fmesh runs event-streaming applications described as Kubernetes resources"};
   app.require_subcommand(1);

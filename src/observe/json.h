@@ -21,7 +21,8 @@ boost::json::value to_json(const MeshState& state);
 boost::json::value to_json(const ComponentView& component);
 boost::json::value to_json(const InstanceView& instance);
 boost::json::value to_json(const StreamView& stream);
-// A payload that is JSON is shown as it is under `value`; other text under `text`; bytes under `base64`.
+// A payload that is JSON is shown as it is under `value`; other text under `text`; bytes under `base64`; a tombstone is
+// `deleted`.
 boost::json::value to_json(const RecordLine& record);
 boost::json::value to_json(const LogEntry& line);
 // The graph: nodes are components, edges are streams with their rates.
@@ -31,6 +32,7 @@ boost::json::value graph_json(const MeshState& state);
 MeshState mesh_from_json(const boost::json::value& value);
 std::vector<StreamView> streams_from_json(const boost::json::value& value);
 LogEntry log_from_json(const boost::json::value& value);
+RecordLine record_from_json(const boost::json::value& value);
 
 std::string to_base64(std::string_view bytes);
 std::optional<std::string> from_base64(std::string_view text);

@@ -160,7 +160,7 @@ json::value to_json(const RecordLine& v) {
   if (v.event_time_ms != 0) record["eventTimeMs"] = v.event_time_ms;
   record["publishTimeMs"] = v.publish_time_ms;
   if (v.null_value) {
-    record["value"] = nullptr;
+    record["deleted"] = true;
   } else if (auto value = parse_json(v.payload); value) {
     record["value"] = *std::move(value);
   } else if (is_utf8(v.payload)) {
@@ -263,6 +263,31 @@ std::vector<StreamView> streams_from_json(const json::value& value) {
     streams.push_back(std::move(s));
   }
   return streams;
+}
+
+RecordLine record_from_json(const json::value& value) {
+  RecordLine record;
+  record.topic = text_of(value, "topic");
+  record.id = text_of(value, "id");
+  if (const json::value* key = member(value, "key"); key != nullptr && key->is_string())
+    record.key = std::string(key->get_string());
+  if (const json::value* properties = member(value, "properties"); properties != nullptr && properties->is_object()) {
+    for (const auto& property : properties->get_object()) {
+      if (property.value().is_string()) record.properties.emplace_back(property.key(), property.value().get_string());
+    }
+  }
+  record.event_time_ms = integer_of(value, "eventTimeMs");
+  record.publish_time_ms = integer_of(value, "publishTimeMs");
+  if (const json::value* payload = member(value, "value")) {
+    record.payload = to_text(*payload);
+  } else if (member(value, "deleted") != nullptr) {
+    record.null_value = true;
+  } else if (member(value, "base64") != nullptr) {
+    record.payload = from_base64(text_of(value, "base64")).value_or("");
+  } else {
+    record.payload = text_of(value, "text");
+  }
+  return record;
 }
 
 LogEntry log_from_json(const json::value& value) {

@@ -1,0 +1,145 @@
+#include "cli/control.h"
+
+#include <CLI/CLI.hpp>
+#include <boost/json.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <future>
+#include <optional>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/disk.h"
+#include "base/loop.h"
+#include "cli/command.h"
+#include "local/control_server.h"
+#include "local/view.h"
+#include "observe/api.h"
+#include "observe/json.h"
+#include "stream/log/log.h"
+
+namespace fmesh::cli {
+namespace {
+
+// The text of an answer that is not 200, without its JSON around it.
+Error error_of(const net::HttpResponse& response) {
+  const ErrorKind kind = response.status >= 500 ? ErrorKind::kRetryLater : ErrorKind::kFixInput;
+  if (const auto value = observe::parse_json(response.body); value && value->is_object()) {
+    const boost::json::value* text = value->get_object().if_contains("error");
+    if (text != nullptr && text->is_string()) return Error(kind, std::string(text->get_string()));
+  }
+  return Error(kind, response.body);
+}
+
+class Remote final : public Control {
+ public:
+  explicit Remote(std::unique_ptr<net::HttpClient> client) : client_(std::move(client)) {}
+  bool running() const override { return true; }
+  Result<std::string> ask(net::HttpRequest request) override {
+    FMESH_TRY(net::HttpResponse response, client_->send(std::move(request)));
+    if (response.status != 200) return fail(error_of(response));
+    return std::move(response.body);
+  }
+  Status follow(net::HttpRequest request, std::function<bool(std::string_view)> line) override {
+    std::string rest;
+    FMESH_TRY(const net::HttpResponse response, client_->stream(std::move(request), [&](std::string_view piece) {
+      rest += piece;
+      size_t begin = 0;
+      for (size_t end = rest.find('\n'); end != std::string::npos; begin = end + 1, end = rest.find('\n', begin)) {
+        if (end > begin && !line(std::string_view(rest).substr(begin, end - begin))) return false;
+      }
+      rest.erase(0, begin);
+      return true;
+    }));
+    if (response.status != 200) return fail(error_of({response.status, {}, rest, {}}));
+    return {};
+  }
+
+ private:
+  std::unique_ptr<net::HttpClient> client_;
+};
+
+class Opened final : public Control {
+ public:
+  static Result<std::unique_ptr<Control>> open(const std::string& data_directory) {
+    auto opened = std::make_unique<Opened>();
+    opened->disk_ = make_posix_disk();
+    stream::log::LogOptions options;
+    options.directory = data_directory;
+    FMESH_TRY(opened->store_, stream::log::Log::open(*opened->disk_, opened->clock_, std::move(options)));
+    opened->view_ = std::make_unique<local::View>(*opened->store_, opened->loop_, nullptr, nullptr);
+    observe::MeshState fixed;
+    fixed.data_directory = data_directory;
+    opened->view_->describe(std::move(fixed));
+    opened->api_ = std::make_unique<observe::Api>(*opened->view_, observe::AccessRules{});
+    return opened;
+  }
+  ~Opened() override { loop_.stop(); }
+  bool running() const override { return false; }
+  Result<std::string> ask(net::HttpRequest request) override {
+    request.from_unix_socket = true;
+    auto answer = std::make_shared<std::promise<net::HttpResponse>>();
+    auto future = answer->get_future();
+    api_->handle(request, [answer](net::HttpResponse response) { answer->set_value(std::move(response)); });
+    net::HttpResponse response = future.get();
+    if (response.status != 200) return fail(error_of(response));
+    return std::move(response.body);
+  }
+  Status follow(net::HttpRequest, std::function<bool(std::string_view)>) override {
+    return fail(ErrorKind::kFixInput, "nothing runs here, so nothing new can come; start the mesh with fmesh run");
+  }
+
+ private:
+  SystemClock clock_;
+  std::unique_ptr<Disk> disk_;
+  std::unique_ptr<stream::log::Log> store_;
+  ThreadLoop loop_{clock_, "control"};
+  std::unique_ptr<local::View> view_;
+  std::unique_ptr<observe::Api> api_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Control>> Control::open(const std::string& data_directory, Reach reach) {
+  if (auto client = local::find_running(data_directory)) return std::make_unique<Remote>(std::move(client));
+  if (reach == Reach::kRunning) {
+    return fail(ErrorKind::kFixInput, "no mesh runs on " + data_directory +
+                                          "; start one with fmesh run, or name its data directory with --data-dir");
+  }
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(data_directory, ignored)) {
+    return fail(ErrorKind::kFixInput, "no data directory " + data_directory + "; name it with --data-dir");
+  }
+  return Opened::open(data_directory);
+}
+
+Result<boost::json::value> Control::get(std::string path, std::map<std::string, std::string> query) {
+  net::HttpRequest request;
+  request.path = std::move(path);
+  request.query = std::move(query);
+  FMESH_TRY(const std::string body, ask(std::move(request)));
+  return observe::parse_json(body);
+}
+
+void add_data_directory(CLI::App& app, std::string& directory) {
+  directory = ".fmesh";
+  app.add_option("--data-dir", directory, "Where streams, state and the socket of the mesh lie")
+      ->envname("FMESH_DATA_DIR")
+      ->capture_default_str();
+}
+
+int report(const Error& error, bool json) {
+  if (json) {
+    print(observe::to_text(boost::json::object{{"error", error.to_string()}}) + "\n");
+  } else {
+    std::fprintf(stderr, "fmesh: %s\n", error.to_string().c_str());
+  }
+  return error.kind() == ErrorKind::kFixInput ? kExitBadInput : kExitFailed;
+}
+
+void print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+}  // namespace fmesh::cli

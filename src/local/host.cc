@@ -1,0 +1,383 @@
+#include "local/host.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <latch>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/disk.h"
+#include "base/loop.h"
+#include "local/control_server.h"
+#include "local/file_watch.h"
+#include "local/log_ring.h"
+#include "local/supervisor.h"
+#include "local/view.h"
+#include "runtime/crash_note.h"
+#include "runtime/worker_pool.h"
+#include "stream/log/log.h"
+
+namespace fmesh::local {
+namespace {
+
+// Tasks for the thread of run(), from any thread.
+class Events {
+ public:
+  Events() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  ~Events() { ::close(fd_); }
+  int fd() const { return fd_; }
+  void post(Task task) {
+    {
+      const std::lock_guard lock(mutex_);
+      tasks_.push_back(std::move(task));
+    }
+    const uint64_t one = 1;
+    static_cast<void>(::write(fd_, &one, sizeof one) == sizeof one);
+  }
+  void run() {
+    uint64_t count = 0;
+    static_cast<void>(::read(fd_, &count, sizeof count) == sizeof count);
+    std::vector<Task> tasks;
+    {
+      const std::lock_guard lock(mutex_);
+      tasks.swap(tasks_);
+    }
+    for (Task& task : tasks) task();
+  }
+
+ private:
+  int fd_;
+  std::mutex mutex_;
+  std::vector<Task> tasks_;
+};
+
+// Blocks the ending signals for this thread and those it starts, and gives them out through a descriptor.
+class Signals {
+ public:
+  Signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+    fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  }
+  ~Signals() { ::close(fd_); }
+  int fd() const { return fd_; }
+  // True if a signal came that is not the echo of one just seen: a terminal and a parent may both send it.
+  bool take(int64_t now_ms) {
+    signalfd_siginfo info{};
+    bool fresh = false;
+    while (::read(fd_, &info, sizeof info) == sizeof info) {
+      fresh = fresh || !last_ms_ || now_ms - *last_ms_ > kSignalTwiceMs;
+      last_ms_ = last_ms_ && !fresh ? last_ms_ : now_ms;
+    }
+    return fresh;
+  }
+
+ private:
+  int fd_ = -1;
+  std::optional<int64_t> last_ms_;
+};
+
+class Host {
+ public:
+  Host(const HostOptions& options, const HostStart& start, HostUi ui)
+      : options_(options), start_(start), ui_(std::move(ui)) {}
+  ~Host();
+  int run();
+
+ private:
+  Status open(const Loaded& loaded);
+  Status serve();
+  void describe(const Loaded& loaded);
+  void started(Status status);
+  void reload();
+  void end(int exit_code);
+  void tick();
+  void log(const runtime::LogLine& line);
+  void check_stuck();
+  // An event that does nothing if the host is ending.
+  Task event(Task task) {
+    return [this, task = std::move(task)] {
+      if (!exit_code_) task();
+    };
+  }
+
+  HostOptions options_;
+  HostStart start_;
+  HostUi ui_;
+  Signals signals_;
+  Events events_;
+  SystemClock clock_;
+  std::unique_ptr<Disk> disk_;
+  std::unique_ptr<stream::log::Log> store_;
+  LogRing logs_;
+  std::unique_ptr<runtime::WorkerPool> workers_;
+  std::unique_ptr<ThreadLoop> control_;
+  std::vector<std::unique_ptr<ThreadLoop>> loops_;
+  std::unique_ptr<Supervisor> supervisor_;
+  std::unique_ptr<View> view_;
+  std::unique_ptr<ControlServer> server_;
+  std::unique_ptr<FileWatch> watch_;
+  std::optional<int> exit_code_;  // set: ending
+  bool ended_ = false;
+  bool ticking_ = false;
+
+  std::mutex lines_mutex_;
+  int64_t lines_second_ = 0;
+  int lines_shown_ = 0;
+};
+
+Status Host::open(const Loaded& loaded) {
+  runtime::install_crash_handler(start_.crash_note_fd >= 0 ? start_.crash_note_fd : STDERR_FILENO, STDERR_FILENO);
+  disk_ = make_posix_disk();
+  stream::log::LogOptions log_options;
+  log_options.directory = options_.data_directory;
+  log_options.journal.sync_mode = options_.sync_mode;
+  log_options.stream_defaults = options_.stream_defaults;
+  FMESH_TRY(store_, stream::log::Log::open(*disk_, clock_, std::move(log_options)));
+  for (const stream::log::Damage& damage : store_->damages()) {
+    ui_.line("fmesh: damaged: " + damage.file + " at byte " + std::to_string(damage.offset) + ": " + damage.text);
+  }
+  workers_ = runtime::WorkerPool::make(clock_, {});
+  control_ = std::make_unique<ThreadLoop>(clock_, "control");
+  const size_t count = options_.loops != 0 ? options_.loops : std::max(1U, std::thread::hardware_concurrency());
+  SupervisorEnvironment environment;
+  for (size_t i = 0; i < count; ++i) {
+    loops_.push_back(std::make_unique<ThreadLoop>(clock_, "loop " + std::to_string(i)));
+    environment.loops.push_back(loops_.back().get());
+  }
+  environment.control = control_.get();
+  environment.client = store_.get();
+  environment.workers = workers_.get();
+  environment.clock = &clock_;
+  environment.log = [this](const runtime::LogLine& line) { log(line); };
+  environment.cache_directory = options_.data_directory + "/libraries";
+  environment.make_instance = runtime::make_instance;
+  supervisor_ = std::make_unique<Supervisor>(std::move(environment),
+                                             SupervisorOptions{options_.load.replicas, options_.drain_limit_ms});
+  view_ = std::make_unique<View>(*store_, *control_, supervisor_.get(), &logs_);
+  describe(loaded);
+  return {};
+}
+
+void Host::describe(const Loaded& loaded) {
+  observe::MeshState fixed;
+  fixed.name = loaded.name;
+  fixed.state = "starting";
+  fixed.data_directory = std::filesystem::absolute(options_.data_directory).string();
+  fixed.files = options_.load.files;
+  fixed.process_id = ::getpid();
+  fixed.started_ms = clock_.wall_ms();
+  fixed.host_restarts = start_.restarts;
+  view_->describe(std::move(fixed));
+}
+
+Status Host::serve() {
+  ControlServerOptions options;
+  options.data_directory = options_.data_directory;
+  options.http_address = options_.http_address;
+  options.http_token_file = options_.http_token_file;
+  FMESH_TRY(server_, ControlServer::start(*view_, std::move(options)));
+  if (!options_.http_address.empty()) {
+    ui_.line("fmesh: HTTP on port " + std::to_string(server_->http_port()) + "; changes need the token in " +
+             server_->token_file());
+  }
+  return {};
+}
+
+int Host::run() {
+  auto loaded = load(options_.load);
+  if (!loaded) {
+    ui_.line(loaded.error().text() + "\nNothing was started.");
+    return kExitBadInput;
+  }
+  if (!loaded->findings.empty() && start_.restarts == 0) ui_.line(loaded->findings);
+  Status ready = open(*loaded);
+  if (ready) ready = serve();
+  if (!ready) {
+    ui_.line("fmesh: " + ready.error().to_string());
+    return ready.error().kind() == ErrorKind::kFixInput ? kExitBadInput : kExitFailed;
+  }
+  control_->post([this, plan = std::move(loaded->plan)]() mutable {
+    supervisor_->start(std::move(plan), [this](Status status) {
+      events_.post(event([this, status = std::move(status)]() mutable { started(std::move(status)); }));
+    });
+  });
+  if (options_.watch_files && !options_.until_drained) {
+    auto watch = FileWatch::start(options_.load.files, [this] { events_.post(event([this] { reload(); })); });
+    if (watch) {
+      watch_ = *std::move(watch);
+    } else {
+      ui_.line("fmesh: " + watch.error().to_string());
+    }
+  }
+  while (!ended_) {
+    std::array<pollfd, 2> fds = {pollfd{events_.fd(), POLLIN, 0}, pollfd{signals_.fd(), POLLIN, 0}};
+    const int ready_count = ::poll(fds.data(), fds.size(), ui_.tick ? static_cast<int>(ui_.tick_ms) : -1);
+    if (ready_count < 0 && errno != EINTR) break;
+    if (ready_count == 0) tick();
+    if (fds[0].revents != 0) events_.run();
+    if (fds[1].revents == 0 || !signals_.take(clock_.monotonic_ns() / 1'000'000)) continue;
+    if (exit_code_) {
+      ui_.line("fmesh: ended at once; what was in flight is delivered again at the next start");
+      ::_exit(kExitAtOnce);
+    }
+    ui_.line("fmesh: stopping; again to end at once");
+    end(kExitOk);
+  }
+  return exit_code_.value_or(kExitFailed);
+}
+
+void Host::started(Status status) {
+  if (!status) {
+    const Error& error = status.error();
+    ui_.line(error.to_string() + "\n" +
+             (start_.restarts == 0 ? "The mesh was not started." : "The mesh was not started again."));
+    return end(kExitBadInput);
+  }
+  view_->set_state("running");
+  control_->post_after(kStuckCheckMs, [this] { check_stuck(); });
+  if (!options_.until_drained) {
+    const auto components = supervisor_->names().size();
+    ui_.line("fmesh: " + std::to_string(components) + (components == 1 ? " component runs" : " components run") +
+             "; data in " + options_.data_directory + "; Ctrl-C stops");
+    return;
+  }
+  control_->post([this] {
+    supervisor_->run_until_drained([this](Status drained) {
+      events_.post(event([this, drained = std::move(drained)] {
+        if (!drained) ui_.line("fmesh: " + drained.error().to_string());
+        end(drained ? kExitOk : kExitFailed);
+      }));
+    });
+  });
+}
+
+void Host::reload() {
+  auto loaded = load(options_.load);
+  if (!loaded) {
+    ui_.line(loaded.error().text() + "\nfmesh: the files changed and can't be used; the mesh runs on as it was");
+    return view_->set_reload_error(loaded.error().text());
+  }
+  control_->post([this, plan = std::move(loaded->plan)]() mutable {
+    supervisor_->apply(std::move(plan), [this](Result<std::string> applied) {
+      events_.post(event([this, applied = std::move(applied)] {
+        view_->set_reload_error(applied ? "" : applied.error().to_string());
+        ui_.line(applied ? "fmesh: files read again: " + *applied
+                         : applied.error().to_string() +
+                               "\nfmesh: the files changed and can't be used; the mesh runs on as it was");
+      }));
+    });
+  });
+}
+
+void Host::end(int exit_code) {
+  exit_code_ = exit_code;
+  watch_.reset();
+  view_->set_state("draining");
+  const int64_t limit_ms = exit_code == kExitReplaceHost ? 0 : options_.drain_limit_ms;
+  control_->post(
+      [this, limit_ms] { supervisor_->drain(limit_ms, [this] { events_.post([this] { ended_ = true; }); }); });
+}
+
+void Host::tick() {
+  if (ticking_) return;
+  ticking_ = true;
+  view_->mesh([this](observe::MeshState state) {
+    events_.post([this, state = std::move(state)] {
+      ticking_ = false;
+      if (ui_.tick) ui_.tick(state);
+    });
+  });
+}
+
+void Host::log(const runtime::LogLine& line) {
+  logs_.add(line);
+  if (line.level != "warn" && line.level != "error") return;
+  {
+    const std::lock_guard lock(lines_mutex_);
+    const int64_t second = line.time_ms / 1'000;
+    lines_shown_ = second == lines_second_ ? lines_shown_ + 1 : 1;
+    lines_second_ = second;
+    if (lines_shown_ > kLinesShownPerSecond + 1) return;
+    if (lines_shown_ == kLinesShownPerSecond + 1) {
+      events_.post([this] { ui_.line("fmesh: more lines this second; see fmesh logs NAME"); });
+      return;
+    }
+  }
+  events_.post([this, line] {
+    ui_.line(line.component + " " + std::to_string(line.instance_id) + ": " + line.level + ": " + line.text);
+  });
+}
+
+void Host::check_stuck() {
+  if (workers_->stuck_threads() > runtime::kStuckThreadsMax) {
+    events_.post(event([this] {
+      ui_.line("fmesh: " + std::to_string(workers_->stuck_threads()) + " workers are stuck in user code");
+      end(options_.can_be_replaced ? kExitReplaceHost : kExitFailed);
+    }));
+    return;
+  }
+  control_->post_after(kStuckCheckMs, [this] { check_stuck(); });
+}
+
+Host::~Host() {
+  watch_.reset();
+  if (server_) server_.reset();
+  if (control_) control_->stop();
+  for (auto& loop : loops_) {
+    // Lets the loop destroy the instances that ended on it.
+    std::latch passed(1);
+    loop->post([&passed] { passed.count_down(); });
+    passed.wait();
+    loop->stop();
+  }
+  const bool left_behind = workers_ && workers_->stuck_threads() != 0;
+  view_.reset();
+  supervisor_.reset();
+  if (left_behind) {
+    // A worker is still inside user code and can't be joined. What is durable is on disk.
+    store_.reset();
+    ::_exit(exit_code_.value_or(kExitFailed));
+  }
+  workers_.reset();
+  store_.reset();
+}
+
+}  // namespace
+
+std::string socket_address(const std::string& data_directory) {
+  constexpr size_t kSocketPathMaxBytes = 100;
+  constexpr std::string_view kName = "fmesh.sock";
+  const std::string path = data_directory + "/" + std::string(kName);
+  if (path.size() <= kSocketPathMaxBytes) return "unix:" + path;
+  static const int directory = ::open(data_directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return "unix:/proc/self/fd/" + std::to_string(directory) + "/" + std::string(kName);
+}
+
+int run_host(const HostOptions& options, const HostStart& start, HostUi ui) {
+  int code = kExitFailed;
+  {
+    Host host(options, start, std::move(ui));
+    code = host.run();
+  }
+  return code;
+}
+
+}  // namespace fmesh::local

@@ -1,0 +1,134 @@
+#include "local/parent.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+
+#include "base/clock.h"
+
+namespace fmesh::local {
+namespace {
+
+constexpr std::array kForwarded = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+
+int64_t monotonic_ms() { return SystemClock().monotonic_ns() / 1'000'000; }
+
+sigset_t watched_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  for (const int signal : kForwarded) sigaddset(&set, signal);
+  return set;
+}
+
+// What the crash handler left, without a trailing newline; the file is emptied for the next host.
+std::string take_note(int fd) {
+  std::array<char, 4096> buffer;
+  const ssize_t size = fd < 0 ? 0 : ::pread(fd, buffer.data(), buffer.size(), 0);
+  if (size <= 0) return "";
+  std::string note(buffer.data(), static_cast<size_t>(size));
+  if (::ftruncate(fd, 0) != 0) return note;
+  static_cast<void>(::lseek(fd, 0, SEEK_SET));
+  while (!note.empty() && (note.back() == '\n' || note.back() == '\0')) note.pop_back();
+  return note;
+}
+
+struct Ended {
+  int status = 0;
+  bool told_to_stop = false;
+};
+
+// Waits for the child, passing signals on. `told_to_stop`: an ending signal was seen, so no new host is wanted.
+Ended wait_for(pid_t child, const sigset_t& signals) {
+  Ended ended;
+  while (true) {
+    siginfo_t info{};
+    const int signal = ::sigwaitinfo(&signals, &info);
+    if (signal < 0) continue;
+    if (signal == SIGCHLD) {
+      if (::waitpid(child, &ended.status, WNOHANG) == child) return ended;
+      continue;
+    }
+    if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT) ended.told_to_stop = true;
+    ::kill(child, signal);
+  }
+}
+
+// Sleeps, unless told to stop. True if so.
+bool wait_or_stop(int64_t delay_ms, const sigset_t& signals) {
+  const int64_t end = monotonic_ms() + delay_ms;
+  while (true) {
+    const int64_t left = end - monotonic_ms();
+    if (left <= 0) return false;
+    const timespec time{left / 1000, left % 1000 * 1'000'000};
+    const int signal = ::sigtimedwait(&signals, nullptr, &time);
+    if (signal > 0 && signal != SIGCHLD) return true;
+  }
+}
+
+[[noreturn]] void be_host(const std::function<int(HostStart)>& host, HostStart start, const sigset_t& before,
+                          pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getppid() != parent) ::_exit(0);  // it died before the line above
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  const int code = host(start);
+  std::fflush(nullptr);
+  ::_exit(code);
+}
+
+}  // namespace
+
+int64_t restart_delay_ms(int restarts_in_a_row) {
+  if (restarts_in_a_row <= 0) return 0;
+  return std::min(kRestartBackoffMaxMs, kRestartBackoffMinMs << std::min(restarts_in_a_row - 1, 20));
+}
+
+int run_with_parent(const std::function<int(HostStart)>& host) {
+  const sigset_t signals = watched_signals();
+  sigset_t before;
+  ::sigprocmask(SIG_BLOCK, &signals, &before);
+  HostStart start;
+  start.crash_note_fd = ::memfd_create("fmesh-crash-note", MFD_CLOEXEC);
+  const pid_t parent = ::getpid();
+  int in_a_row = 0;
+  while (true) {
+    std::fflush(nullptr);
+    const int64_t started = monotonic_ms();
+    const pid_t child = ::fork();
+    if (child < 0) {
+      std::fprintf(stderr, "fmesh: start the host: %s\n", std::strerror(errno));
+      return 1;
+    }
+    if (child == 0) be_host(host, start, before, parent);
+    const Ended ended = wait_for(child, signals);
+    const bool replace = WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == kExitReplaceHost;
+    if (WIFEXITED(ended.status) && !replace) return WEXITSTATUS(ended.status);
+    const std::string note = take_note(start.crash_note_fd);
+    if (ended.told_to_stop) return replace ? 1 : 128 + WTERMSIG(ended.status);
+
+    in_a_row = monotonic_ms() - started >= kRestartForgetMs ? 1 : in_a_row + 1;
+    const int64_t delay = restart_delay_ms(in_a_row);
+    if (replace) {
+      std::fprintf(stderr, "fmesh: too many instances hold their worker past the timeout; the host is replaced\n");
+    } else {
+      std::fprintf(stderr,
+                   "fmesh: the host died: %s (signal %d)%s%s; it starts again from the durable state in %lld ms\n",
+                   ::strsignal(WTERMSIG(ended.status)), WTERMSIG(ended.status), note.empty() ? "" : ": ", note.c_str(),
+                   static_cast<long long>(delay));
+    }
+    if (wait_or_stop(delay, signals)) return 1;
+    ++start.restarts;
+  }
+}
+
+}  // namespace fmesh::local

@@ -1,0 +1,37 @@
+// The small parent process of `fmesh run`: user code runs in the host, a child, and may crash it. The parent then says
+// which function and record did it and starts the host anew from the durable state, with backoff. It has one thread and
+// holds nothing of the mesh, so that nothing the host does can harm it.
+//
+// Signals: parent and host share the terminal's process group, so Ctrl-C reaches both; what is sent to the parent alone
+// is passed on. The host takes signals that arrive within kSignalTwiceMs as one. If the parent is killed, the host
+// drains and ends.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace fmesh::local {
+
+inline constexpr int64_t kRestartBackoffMinMs = 100;
+inline constexpr int64_t kRestartBackoffMaxMs = 10'000;
+// A host that ran this long before it crashed starts again without waiting longer than before its first crash.
+inline constexpr int64_t kRestartForgetMs = 60'000;
+inline constexpr int64_t kSignalTwiceMs = 300;
+// Exit code by which a host asks to be replaced (too many stuck workers). Never seen outside.
+inline constexpr int kExitReplaceHost = 97;
+
+// How long to wait before the next start. Pure.
+int64_t restart_delay_ms(int restarts_in_a_row);
+
+struct HostStart {
+  int crash_note_fd = -1;  // where the crash handler of the host writes function and record; -1: none
+  int64_t restarts = 0;    // how often the host was started before
+};
+
+// Runs `host` in a child process, again and again until it exits by itself, and returns its exit code (128 + signal if
+// the parent was told to stop meanwhile and the host died of it). REQUIRES: the process has one thread. Lines for
+// people go to stderr.
+int run_with_parent(const std::function<int(HostStart)>& host);
+
+}  // namespace fmesh::local

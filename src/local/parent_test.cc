@@ -1,0 +1,74 @@
+#include "local/parent.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace fmesh::local {
+namespace {
+
+// Runs `body` in a child process of the test, so that forking and signals do not touch the test program itself.
+template <class Body>
+int exit_code_of(Body body) {
+  const pid_t child = fork();
+  if (child == 0) _exit(body());
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+TEST(Parent, PassesTheExitCodeThrough) {
+  EXPECT_EQ(exit_code_of([] { return run_with_parent([](HostStart) { return 7; }); }), 7);
+}
+
+TEST(Parent, StartsAHostThatDiedAgainAndCountsIt) {
+  EXPECT_EQ(exit_code_of([] {
+              return run_with_parent([](HostStart start) {
+                if (start.restarts < 2) raise(SIGKILL);
+                return static_cast<int>(start.restarts);
+              });
+            }),
+            2);
+}
+
+TEST(Parent, ReplacesAHostThatAsksForIt) {
+  EXPECT_EQ(exit_code_of([] {
+              return run_with_parent([](HostStart start) { return start.restarts == 0 ? kExitReplaceHost : 3; });
+            }),
+            3);
+}
+
+TEST(Parent, EmptiesTheCrashNoteForTheNextHost) {
+  EXPECT_EQ(exit_code_of([] {
+              return run_with_parent([](HostStart start) {
+                if (start.restarts == 0) {
+                  if (write(start.crash_note_fd, "orders, record 1:2", 18) != 18) return 9;
+                  raise(SIGSEGV);
+                }
+                return static_cast<int>(lseek(start.crash_note_fd, 0, SEEK_END));
+              });
+            }),
+            0);
+}
+
+TEST(Parent, PassesSignalsOnAndDoesNotRestartThen) {
+  EXPECT_EQ(exit_code_of([] {
+              return run_with_parent([](HostStart start) {
+                if (start.restarts != 0) return 9;
+                kill(getppid(), SIGTERM);
+                pause();
+                return 8;
+              });
+            }),
+            128 + SIGTERM);
+}
+
+TEST(Parent, WaitsLongerAfterEachCrashUpToItsBound) {
+  EXPECT_EQ(restart_delay_ms(1), kRestartBackoffMinMs);
+  EXPECT_EQ(restart_delay_ms(2), 2 * kRestartBackoffMinMs);
+  EXPECT_EQ(restart_delay_ms(1'000'000), kRestartBackoffMaxMs);
+}
+
+}  // namespace
+}  // namespace fmesh::local
