@@ -105,9 +105,15 @@ def stream_to_stream(bench):
     directory, count = bench.directory(), bench.records(5_000_000)
     identity = meshes.native("identity", "identity", bench.library, ["before"], "after")
     fill = meshes.write_mesh(directory, [meshes.source("fill", "generator", meshes.generator(count), "before")], [identity])
-    bench.drain(fill, "--only", "fill")
+    bench.drain(fill, "--only", "fill", "--retention-size", "100GiB")
     mesh = meshes.write_mesh(directory, [], [identity])
-    return throughput(bench.drain(mesh), count, 2)
+    usage = bench.drain(mesh, "--retention-size", "100GiB")
+    command = [str(bench.program), "stream", "ls", "--json", "--data-dir", str(directory / "data")]
+    streams = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["streams"]
+    written = {stream["topic"].rsplit("/", 1)[1]: stream["records"] for stream in streams}.get("after", 0)
+    if written != count:
+        raise RuntimeError(f"wrote {written} records, expected {count}")
+    return throughput(usage, count, 2)
 
 
 def linear_records(bench):
