@@ -51,6 +51,9 @@ inline constexpr int64_t kDrainGraceMs = 1'000;
 // run_until_drained() looks this often: a first time soon, then less and less.
 inline constexpr int64_t kDrainedLookMinMs = 1;
 inline constexpr int64_t kDrainedLookMaxMs = 10;
+// A source that has not ended counts as drained once nothing moved for so long: longer than the second after which an
+// idle source is read again.
+inline constexpr int64_t kSourceQuietMs = 1'500;
 
 struct ComponentSnapshot {
   std::string name;
@@ -106,7 +109,9 @@ class Supervisor {
     bool idle = true;
     int64_t moved = 0;  // grows with everything that happens
     std::string failed;
-    bool operator==(const Look&) const = default;
+    bool endless = false;      // a source that may bring more
+    int64_t unchanged_ns = 0;  // when it was first found so
+    bool same(const Look& other) const { return idle == other.idle && moved == other.moved && failed == other.failed; }
   };
 
   void enqueue(std::function<void()> operation);
@@ -121,7 +126,7 @@ class Supervisor {
   void resize(Component& component, int32_t replicas, std::function<void(Status)> done);
   void carry_over(plan::LocalPlan next, std::vector<std::pair<size_t, Slots>> made, std::function<void()> done);
   void look(std::function<void(Look)> done);
-  void wait_idle(Look before, int64_t pause_ms, std::function<void(Look)> done);
+  void wait_idle(Look before, int64_t quiet_ms, int64_t pause_ms, std::function<void(Look)> done);
   void end_levels(size_t level, std::function<void(Look)> done);
   void schedule_scaling();
   void scaling_round();

@@ -244,7 +244,7 @@ TEST_F(SupervisorTest, EndsInputInTheOrderOfTheGraphOnceAllIsIdle) {
   EXPECT_FALSE(drained);
   EXPECT_TRUE(world.events.empty());
   world.busy.clear();
-  run(500);
+  run(kSourceQuietMs + 100);
   ASSERT_TRUE(drained && *drained);
   EXPECT_THAT(world.events, ElementsAre("end source0", "end map0", "end sink0"));
 }
@@ -258,7 +258,9 @@ TEST_F(SupervisorTest, IsNotDrainedWhileRecordsMove) {
     run(1);
     EXPECT_FALSE(drained);
   }
-  run(100);
+  run(kSourceQuietMs / 2);
+  EXPECT_FALSE(drained);
+  run(kSourceQuietMs);
   EXPECT_TRUE(drained);
 }
 

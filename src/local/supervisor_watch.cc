@@ -39,12 +39,14 @@ void Supervisor::look(std::function<void(Look)> done) {
         const bool failed = stats.state == InstanceState::kFailed;
         if (failed) look.failed += "\n" + describe_instance(*slot->instance) + ": " + stats.last_error;
         look.idle = look.idle && (failed || stats.state == InstanceState::kFinished || slot->instance->idle());
+        look.endless = look.endless || (slot->source && !failed && stats.state != InstanceState::kFinished);
         look.moved += stats.received_total + stats.processed_successfully_total + stats.written_total +
                       stats.user_exceptions_total + stats.system_exceptions_total + stats.restarts_total;
       }
       {
         const std::lock_guard lock(gathered->mutex);
         gathered->look.idle = gathered->look.idle && look.idle;
+        gathered->look.endless = gathered->look.endless || look.endless;
         gathered->look.moved += look.moved;
         gathered->look.failed += look.failed;
       }
@@ -54,15 +56,20 @@ void Supervisor::look(std::function<void(Look)> done) {
 }
 
 // Idle means: two looks in a row found everything idle and nothing moved between them. One look is not enough, as a
-// record may pass from an instance looked at later to one looked at before.
-void Supervisor::wait_idle(Look before, int64_t pause_ms, std::function<void(Look)> done) {
-  look([this, alive = alive_, before, pause_ms, done = std::move(done)](const Look& now) mutable {
+// record may pass from an instance looked at later to one looked at before. While a source may bring more, it means so
+// for `quiet_ms`.
+void Supervisor::wait_idle(Look before, int64_t quiet_ms, int64_t pause_ms, std::function<void(Look)> done) {
+  look([this, alive = alive_, before, quiet_ms, pause_ms, done = std::move(done)](Look now) mutable {
     if (!*alive) return;
-    if (stopping_ || (now.idle && now == before)) return done(now);
-    const int64_t next_pause_ms = now.idle ? kDrainedLookMinMs : std::min(pause_ms * 2, kDrainedLookMaxMs);
+    const int64_t now_ns = environment_.clock->monotonic_ns();
+    now.unchanged_ns = now.same(before) ? before.unchanged_ns : now_ns;
+    const bool quiet = !now.endless || now_ns - now.unchanged_ns >= quiet_ms * 1'000'000;
+    if (stopping_ || (now.idle && now.same(before) && quiet)) return done(now);
+    const bool almost = now.idle && !now.endless;
+    const int64_t next_pause_ms = almost ? kDrainedLookMinMs : std::min(pause_ms * 2, kDrainedLookMaxMs);
     environment_.control->post_after(next_pause_ms,
-                                     [this, alive, now, next_pause_ms, done = std::move(done)]() mutable {
-                                       if (*alive) wait_idle(now, next_pause_ms, std::move(done));
+                                     [this, alive, now, quiet_ms, next_pause_ms, done = std::move(done)]() mutable {
+                                       if (*alive) wait_idle(now, quiet_ms, next_pause_ms, std::move(done));
                                      });
   });
 }
@@ -84,7 +91,7 @@ void Supervisor::end_levels(size_t level, std::function<void(Look)> done) {
       }
     }
   }
-  wait_idle(Look{false, 0, ""}, kDrainedLookMinMs,
+  wait_idle(Look{.idle = false, .moved = 0, .failed = "", .endless = false, .unchanged_ns = 0}, 0, kDrainedLookMinMs,
             [this, level, last, done = std::move(done)](const Look& now) mutable {
               if (level > last || stopping_) return done(now);
               end_levels(level, std::move(done));
@@ -92,13 +99,14 @@ void Supervisor::end_levels(size_t level, std::function<void(Look)> done) {
 }
 
 void Supervisor::run_until_drained(std::function<void(Status)> done) {
-  wait_idle(Look{false, 0, ""}, kDrainedLookMinMs, [this, done = std::move(done)](const Look&) mutable {
-    if (stopping_) return done({});
-    end_levels(0, [done = std::move(done)](const Look& now) {
-      if (now.failed.empty()) return done({});
-      done(fail(ErrorKind::kFixInput, "not everything could run:" + now.failed));
-    });
-  });
+  wait_idle(Look{.idle = false, .moved = 0, .failed = "", .endless = false, .unchanged_ns = 0}, kSourceQuietMs,
+            kDrainedLookMinMs, [this, done = std::move(done)](const Look&) mutable {
+              if (stopping_) return done({});
+              end_levels(0, [done = std::move(done)](const Look& now) {
+                if (now.failed.empty()) return done({});
+                done(fail(ErrorKind::kFixInput, "not everything could run:" + now.failed));
+              });
+            });
 }
 
 void Supervisor::schedule_scaling() {
