@@ -60,7 +60,7 @@ Status Effects::publish(size_t index, std::string_view topic, const stream::Reco
   if (!turn_to(index)) return {};
   const stream::RecordView& input = records_[index].record;
   stream::RecordView out = record;
-  if (!out.has_key && input.has_key) {
+  if (options_.forward_key && !out.has_key && input.has_key) {
     out.has_key = true;
     out.key = input.key;
   }

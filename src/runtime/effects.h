@@ -27,6 +27,7 @@ struct RecordFailure {
 struct EffectsOptions {
   std::string output_topic;        // empty: outputs are dropped
   bool forward_properties = true;  // details.sink.forwardSourceMessageProperty
+  bool forward_key = true;         // an output without a key takes that of its input
   // Order is promised, so nothing behind a failed record counts until that record has succeeded.
   bool halt_at_failure = false;
   // Opens the state table on first use.

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/consumer_options.h"
 #include "runtime/worker_pool.h"
-#include "stream/topic_name.h"
 
 namespace fmesh::runtime {
 namespace {
@@ -17,24 +17,6 @@ int64_t thread_cpu_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return now.tv_sec * 1'000'000'000 + now.tv_nsec;
-}
-
-stream::Compression compression_of(const model::FunctionDetails& details) {
-  // On this machine the default is none: the disk is local, and compressing costs more than it saves.
-  if (!details.sink || !details.sink->producer_spec) return stream::Compression::kNone;
-  switch (details.sink->producer_spec->compression_type) {
-    case model::DetailsCompression::kLz4:
-      return stream::Compression::kLz4;
-    case model::DetailsCompression::kZlib:
-      return stream::Compression::kZlib;
-    case model::DetailsCompression::kZstd:
-      return stream::Compression::kZstd;
-    case model::DetailsCompression::kSnappy:
-      return stream::Compression::kSnappy;
-    case model::DetailsCompression::kNone:
-      break;
-  }
-  return stream::Compression::kNone;
 }
 
 const ConnectorKind* find_sink(std::string_view name) {
@@ -59,48 +41,11 @@ InputInstance::InputInstance(model::InstanceSpec spec, InstanceEnvironment envir
   ordered_ = effectively_once || details.retain_ordering || details.retain_key_ordering ||
              (details.source && details.source->subscription_type == model::DetailsSubscriptionType::kFailover);
   framework_acks_ = !manual_ && !at_most_once_ && (details.auto_ack || effectively_once);
-  if (details.retry_details && details.retry_details->max_message_retries > 0) {
-    max_retries_ = details.retry_details->max_message_retries;
-    dead_letter_topic_ = details.retry_details->dead_letter_topic;
-    if (dead_letter_topic_.empty())
-      dead_letter_topic_ = details.tenant + "-" + details.name_space + "-" + details.name + "-DLQ";
-  }
-  subscription_ = details.source && !details.source->subscription_name.empty() ? details.source->subscription_name
-                                                                               : details.fully_qualified_name();
+  const RetryPolicy policy = retry_policy(details);
+  max_retries_ = policy.max_retries;
+  dead_letter_topic_ = policy.dead_letter_topic;
+  subscription_ = subscription_name(details);
   if (!is_sink_) output_topic_ = logic_context_.output();
-}
-
-Status InputInstance::open_consumer() {
-  const model::FunctionDetails& details = spec_.details;
-  stream::ConsumerOptions options;
-  options.topics = input_topics(details);
-  if (details.source) {
-    for (const auto& [topic, spec] : details.source->input_specs)
-      if (spec.is_regex_pattern) options.topic_pattern = topic;
-    switch (details.source->subscription_type) {
-      case model::DetailsSubscriptionType::kShared:
-        options.type = stream::SubscriptionType::kShared;
-        break;
-      case model::DetailsSubscriptionType::kFailover:
-        options.type = stream::SubscriptionType::kFailover;
-        break;
-      case model::DetailsSubscriptionType::kKeyShared:
-        options.type = stream::SubscriptionType::kKeyShared;
-        break;
-    }
-    options.position = details.source->subscription_position == model::DetailsSubscriptionPosition::kLatest
-                           ? stream::InitialPosition::kLatest
-                           : stream::InitialPosition::kEarliest;
-    options.ack_timeout_ms = static_cast<int64_t>(details.source->timeout_ms);
-    if (details.source->negative_ack_redelivery_delay_ms > 0)
-      options.nack_delay_min_ms = static_cast<int64_t>(details.source->negative_ack_redelivery_delay_ms);
-  }
-  options.subscription = subscription_;
-  // Failover goes by name: the instance with the lowest id leads, so ids are padded.
-  std::string id = std::to_string(spec_.instance_id);
-  options.name = details.fully_qualified_name() + "-" + std::string(id.size() < 5 ? 5 - id.size() : 0, '0') + id;
-  FMESH_TRY(consumer_, environment_.client->open_consumer(std::move(options)));
-  return {};
 }
 
 Status InputInstance::make_stage(Engine& engine) {
@@ -121,8 +66,8 @@ Status InputInstance::open() {
   const model::FunctionDetails& details = spec_.details;
   auto engine = std::make_shared<Engine>();
   FMESH_CHECK(make_stage(*engine));
-  FMESH_CHECK(open_consumer());
-  engine->outputs = std::make_unique<Outputs>(*environment_.client, compression_of(details));
+  FMESH_TRY(consumer_, environment_.client->open_consumer(consumer_options(spec_)));
+  engine->outputs = std::make_unique<Outputs>(*environment_.client, output_compression(details));
   if (!output_topic_.empty()) FMESH_CHECK(engine->outputs->open(output_topic_));
   EffectsOptions options;
   options.output_topic = output_topic_;
@@ -428,21 +373,9 @@ void InputInstance::handle_failures(size_t done_to, std::vector<size_t>& not_ack
 }
 
 void InputInstance::dead_letter(size_t index, std::string_view text) {
-  const LogicRecord& record = work_->batch.records()[index];
-  const std::string id = stream::to_string(record.id);
-  // Pulsar's names for where a dead letter came from (facts: pulsar.md 3.7), and why it is here.
-  std::vector<stream::Property> properties(record.record.properties.begin(), record.record.properties.end());
-  properties.push_back({"REAL_TOPIC", record.topic});
-  properties.push_back({"ORIGIN_MESSAGE_ID", id});
-  properties.push_back({"ORIGIN_MESSAGE_IDY_TIME", id});
-  properties.push_back({"REAL_SUBSCRIPTION", subscription_});
-  properties.push_back({"fmesh.component", spec_.component});
-  properties.push_back({"fmesh.error", text});
-  stream::RecordView letter = record.record;
-  letter.properties = properties;
-  engine_->outputs->begin_record();
-  if (const Status added = engine_->outputs->add(dead_letter_topic_, letter); !added)
-    log("error", who() + ": dead letter " + id + " could not be written: " + added.error().text());
+  const Status added = add_dead_letter(*engine_->outputs, dead_letter_topic_, work_->batch.records()[index],
+                                       subscription_, spec_.component, text);
+  if (!added) log("error", who() + ": " + name_of(index) + " could not be written: " + added.error().text());
   counters_.dead_letters.fetch_add(1, std::memory_order_relaxed);
   log("warn", who() + ": " + name_of(index) + " goes to " + dead_letter_topic_ + ": " + std::string(text));
 }

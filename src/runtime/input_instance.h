@@ -52,7 +52,6 @@ class InputInstance final : public Lifecycle {
   void pump() override;
   bool quiet() const override;
 
-  Status open_consumer();
   Status make_stage(Engine& engine);
   void take(std::vector<stream::ReceivedEntry> entries);
   void run();

@@ -4,6 +4,7 @@
 
 #include "runtime/input_instance.h"
 #include "runtime/source_instance.h"
+#include "runtime/window_instance.h"
 
 namespace fmesh::runtime {
 
@@ -33,7 +34,14 @@ Result<std::unique_ptr<Instance>> make_instance(model::InstanceSpec spec, Instan
       return std::make_unique<InstanceHandle>(
           std::make_shared<SourceInstance>(std::move(spec), std::move(environment)));
     case model::HostKind::kNative:
-    case model::HostKind::kBuiltin:
+    case model::HostKind::kBuiltin: {
+      Result<std::optional<WindowOptions>> window = WindowOptions::from_user_config(spec.details.user_config);
+      if (!window) return fail(window.error().within(spec.component));
+      if (*window)
+        return std::make_unique<InstanceHandle>(
+            std::make_shared<WindowInstance>(std::move(spec), std::move(environment), std::move(**window)));
+      return std::make_unique<InstanceHandle>(std::make_shared<InputInstance>(std::move(spec), std::move(environment)));
+    }
     case model::HostKind::kSink:
       return std::make_unique<InstanceHandle>(std::make_shared<InputInstance>(std::move(spec), std::move(environment)));
     case model::HostKind::kPython:

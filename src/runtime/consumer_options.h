@@ -1,0 +1,30 @@
+// What an instance's details say about reading: subscription, type, position, retries, dead letters, compression. Pure;
+// shared by every instance that reads streams.
+#pragma once
+
+#include <string>
+
+#include "model/instance_spec.h"
+#include "runtime/logic.h"
+#include "runtime/outputs.h"
+#include "stream/client.h"
+
+namespace fmesh::runtime {
+
+stream::ConsumerOptions consumer_options(const model::InstanceSpec& spec);
+// details.source.subscriptionName, or tenant/namespace/name.
+std::string subscription_name(const model::FunctionDetails& details);
+stream::Compression output_compression(const model::FunctionDetails& details);
+
+struct RetryPolicy {
+  int max_retries = -1;  // -1: for ever
+  std::string dead_letter_topic;
+};
+RetryPolicy retry_policy(const model::FunctionDetails& details);
+
+// Writes `record` to the dead-letter stream with where it came from (Pulsar's property names, facts: pulsar.md 3.7) and
+// why.
+Status add_dead_letter(Outputs& outputs, const std::string& topic, const LogicRecord& record,
+                       const std::string& subscription, const std::string& component, std::string_view why);
+
+}  // namespace fmesh::runtime
