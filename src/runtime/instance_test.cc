@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 
 #include "runtime/connector.h"
 #include "runtime/worker_pool.h"
@@ -63,12 +65,23 @@ constexpr const char* kDead = "persistent://public/default/dead";
 // A mesh of one instance on a log in memory; the test is the committer and the loop.
 class InstanceTest : public testing::Test {
  protected:
-  void SetUp() override { open(); }
+  void SetUp() override {
+    // State lies in a SQLite file of its own, which no simulated disk holds.
+    std::string pattern = testing::TempDir() + "fmesh-instance-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    state_directory_ = pattern;
+    open();
+  }
+  void TearDown() override {
+    log_.reset();
+    std::filesystem::remove_all(state_directory_);
+  }
 
   void open() {
     stream::log::LogOptions options;
     options.directory = "/data";
     options.journal.own_thread = false;
+    options.state_directory = state_directory_;
     auto opened = stream::log::Log::open(disk_, clock_, options);
     ASSERT_TRUE(opened) << opened.error().to_string();
     log_ = std::move(*opened);
@@ -130,10 +143,17 @@ class InstanceTest : public testing::Test {
     options.topics = {topic};
     options.subscription = "test";
     options.read_only = true;
-    auto consumer = *log_->open_consumer(options);
     std::vector<std::string> payloads;
+    auto opened = log_->open_consumer(options);
+    if (!opened) return payloads;  // no one has written to it
+    auto consumer = *opened;
     while (true) {
-      auto entries = *consumer->poll({});
+      auto polled = consumer->poll({});
+      if (!polled) {
+        ADD_FAILURE() << polled.error().to_string();
+        break;
+      }
+      auto entries = std::move(*polled);
       if (entries.empty()) break;
       for (auto& entry : entries) {
         auto reader = *stream::EntryReader::open(entry.bytes);
@@ -145,6 +165,7 @@ class InstanceTest : public testing::Test {
     return payloads;
   }
 
+  std::string state_directory_;
   sim::MemoryDisk disk_;
   ManualClock clock_;
   ManualLoop loop_{clock_};
