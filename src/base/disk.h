@@ -1,9 +1,9 @@
 // Files as a parameter. Everything that must survive a crash is written through a Disk, so that a test can fail the Nth
 // write, tear a tail or flip a bit, and the simulator can crash between any two calls.
 //
-// Guarantees asked of an implementation: bytes written before a sync() that returned success survive a crash; bytes after
-// it may survive whole, in part or not at all. A name change is durable after sync_directory(). Used from any thread; one
-// File is written by one thread at a time.
+// Guarantees asked of an implementation: bytes written before a sync() that returned success survive a crash; bytes
+// after it may survive whole, in part or not at all. A name change is durable after sync_directory(). Used from any
+// thread; one File is written by one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@ namespace fmesh {
 class File {
  public:
   virtual ~File() = default;
-  // Writes the pieces one after another at `offset`. Errors: kRetryLater if the disk is full, kCorrupt for an I/O error.
+  // Writes the pieces one after another at `offset`. Errors: kRetryLater if the disk is full, kCorrupt for an I/O
+  // error.
   virtual Status write(uint64_t offset, std::span<const std::string_view> pieces) = 0;
   // Reads up to `size` bytes at `offset` into `target`; fewer only at the end of the file.
   virtual Result<size_t> read(uint64_t offset, char* target, size_t size) const = 0;

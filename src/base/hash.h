@@ -1,5 +1,5 @@
-// The hashes that formats and protocols fix: CRC-32C (RFC 3720, Castagnoli) for stored bytes, Murmur3_32 and Java's string
-// hash as Pulsar's clients use them to pick a partition. Pure; used from any thread.
+// The hashes that formats and protocols fix: CRC-32C (RFC 3720, Castagnoli) for stored bytes, Murmur3_32 and Java's
+// string hash as Pulsar's clients use them to pick a partition. Pure; used from any thread.
 #pragma once
 
 #include <cstdint>

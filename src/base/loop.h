@@ -1,8 +1,8 @@
-// A loop runs small tasks one after another on one thread: the home of instances, connectors and timers. What belongs to a
-// loop is touched on its thread only, so it needs no lock; other threads reach it by post().
+// A loop runs small tasks one after another on one thread: the home of instances, connectors and timers. What belongs
+// to a loop is touched on its thread only, so it needs no lock; other threads reach it by post().
 //
-// Tasks must not block. Two kinds exist: ThreadLoop with a thread of its own, and ManualLoop, which a test or the simulator
-// steps by hand under a ManualClock.
+// Tasks must not block. Two kinds exist: ThreadLoop with a thread of its own, and ManualLoop, which a test or the
+// simulator steps by hand under a ManualClock.
 #pragma once
 
 #include <condition_variable>
@@ -23,7 +23,8 @@ using Task = std::function<void()>;
 class Loop {
  public:
   virtual ~Loop() = default;
-  // Runs `task` on the loop, after what was posted before. From any thread. Tasks posted after the loop stopped are dropped.
+  // Runs `task` on the loop, after what was posted before. From any thread. Tasks posted after the loop stopped are
+  // dropped.
   virtual void post(Task task) = 0;
   // Runs `task` on the loop once `delay_ms` have passed. From any thread. Returns a ticket for cancel().
   virtual uint64_t post_after(int64_t delay_ms, Task task) = 0;

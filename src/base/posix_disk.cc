@@ -76,7 +76,7 @@ class PosixFile final : public File {
   }
 
   Result<uint64_t> size() const override {
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd_, &info) != 0) return fail(system_error("stat", path_, errno));
     return static_cast<uint64_t>(info.st_size);
   }
@@ -120,8 +120,7 @@ class PosixDisk final : public Disk {
   Status make_directories(const std::string& path) override {
     for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
       const std::string part = path.substr(0, end);
-      if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST)
-        return fail(system_error("make directory", part, errno));
+      if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) return fail(system_error("make directory", part, errno));
       if (end == std::string::npos) return {};
     }
   }
@@ -149,14 +148,14 @@ class PosixDisk final : public Disk {
   }
 
   Result<bool> exists(const std::string& path) override {
-    struct stat info {};
+    struct stat info{};
     if (::stat(path.c_str(), &info) == 0) return true;
     if (errno == ENOENT || errno == ENOTDIR) return false;
     return fail(system_error("stat", path, errno));
   }
 
   Result<uint64_t> free_bytes(const std::string& path) override {
-    struct statvfs info {};
+    struct statvfs info{};
     if (::statvfs(path.c_str(), &info) != 0) return fail(system_error("stat", path, errno));
     return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
   }
@@ -168,9 +167,10 @@ class PosixDisk final : public Disk {
     std::array<char, 32> text{};
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
       const ssize_t n = ::pread(fd, text.data(), text.size() - 1, 0);
-      const std::string holder = n > 0 ? "process " + std::string(text.data(), std::strcspn(text.data(), "\n")) : "another process";
-      return fail(ErrorKind::kFixInput, path + " is locked by " + holder +
-                                            "; stop it, or choose another directory with --data-dir");
+      const std::string holder =
+          n > 0 ? "process " + std::string(text.data(), std::strcspn(text.data(), "\n")) : "another process";
+      return fail(ErrorKind::kFixInput,
+                  path + " is locked by " + holder + "; stop it, or choose another directory with --data-dir");
     }
     const std::string pid = std::to_string(::getpid()) + "\n";
     if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) < 0)

@@ -12,12 +12,18 @@ std::string Error::to_string() const {
 
 const char* to_string(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::kRetryNow: return "retry now";
-    case ErrorKind::kRetryLater: return "retry later";
-    case ErrorKind::kFixInput: return "fix input";
-    case ErrorKind::kCorrupt: return "corrupt";
-    case ErrorKind::kClosed: return "closed";
-    case ErrorKind::kBug: return "bug";
+    case ErrorKind::kRetryNow:
+      return "retry now";
+    case ErrorKind::kRetryLater:
+      return "retry later";
+    case ErrorKind::kFixInput:
+      return "fix input";
+    case ErrorKind::kCorrupt:
+      return "corrupt";
+    case ErrorKind::kClosed:
+      return "closed";
+    case ErrorKind::kBug:
+      return "bug";
   }
   return "unknown";
 }

@@ -1,5 +1,5 @@
-// What can go wrong, as a value. An Error's kind tells the caller what to do next; its text tells a person what was tried,
-// on what, and what to do. Errors that stem from a file a person wrote carry the place in it.
+// What can go wrong, as a value. An Error's kind tells the caller what to do next; its text tells a person what was
+// tried, on what, and what to do. Errors that stem from a file a person wrote carry the place in it.
 //
 // Result<T> is std::expected with one error type, so that errors pass through every room unchanged. Nothing in fmesh
 // throws across a function boundary; exceptions of libraries end where the library is called.
@@ -66,13 +66,13 @@ const char* to_string(ErrorKind kind);
 #define FMESH_CONCAT(a, b) FMESH_CONCAT_INNER(a, b)
 
 // FMESH_TRY(auto file, disk.open(path)): declares `file` with the value, or returns the error from this function.
-#define FMESH_TRY(declaration, expression)                                                 \
-  auto FMESH_CONCAT(fmesh_result_, __LINE__) = (expression);                               \
-  if (!FMESH_CONCAT(fmesh_result_, __LINE__))                                              \
-    return ::fmesh::fail(std::move(FMESH_CONCAT(fmesh_result_, __LINE__)).error());        \
+#define FMESH_TRY(declaration, expression)                                          \
+  auto FMESH_CONCAT(fmesh_result_, __LINE__) = (expression);                        \
+  if (!FMESH_CONCAT(fmesh_result_, __LINE__))                                       \
+    return ::fmesh::fail(std::move(FMESH_CONCAT(fmesh_result_, __LINE__)).error()); \
   declaration = std::move(*FMESH_CONCAT(fmesh_result_, __LINE__))
 
 // FMESH_CHECK(file.sync()): returns the error of a Status from this function.
-#define FMESH_CHECK(expression)                                                            \
+#define FMESH_CHECK(expression)                                                                          \
   if (auto FMESH_CONCAT(fmesh_status_, __LINE__) = (expression); !FMESH_CONCAT(fmesh_status_, __LINE__)) \
   return ::fmesh::fail(std::move(FMESH_CONCAT(fmesh_status_, __LINE__)).error())

@@ -1,5 +1,5 @@
-// Randomness as a parameter: a small seeded generator (splitmix64, public domain, S. Vigna). Two generators with one seed
-// give one sequence on every machine, so that a failing run is replayed from its seed. Not for secrets.
+// Randomness as a parameter: a small seeded generator (splitmix64, public domain, S. Vigna). Two generators with one
+// seed give one sequence on every machine, so that a failing run is replayed from its seed. Not for secrets.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,9 @@ class Rng {
   }
 
   // Uniform in [0, bound). REQUIRES: bound > 0.
-  uint64_t below(uint64_t bound) { return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64); }
+  uint64_t below(uint64_t bound) {
+    return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
+  }
 
   // Uniform in [0, 1).
   double unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }

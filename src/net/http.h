@@ -1,8 +1,8 @@
 // HTTP as values, and a server and a client for them (RFC 9110, 9112). Boost.Beast stays behind this header.
 //
-// The server runs on threads of its own and calls its handler there; a handler answers now or later, from any thread, with a
-// whole response or a stream. It listens on TCP or on a Unix socket. The client blocks its caller, so it is for commands and
-// for workers, never for a loop.
+// The server runs on threads of its own and calls its handler there; a handler answers now or later, from any thread,
+// with a whole response or a stream. It listens on TCP or on a Unix socket. The client blocks its caller, so it is for
+// commands and for workers, never for a loop.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ namespace fmesh::net {
 
 struct HttpRequest {
   std::string method = "GET";
-  std::string path = "/";                    // decoded, without the query
-  std::map<std::string, std::string> query;  // decoded
+  std::string path = "/";                      // decoded, without the query
+  std::map<std::string, std::string> query;    // decoded
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
   bool from_unix_socket = false;  // server: the peer passed the socket's file permissions
@@ -74,7 +74,7 @@ class HttpServer {
 };
 
 struct HttpClientOptions {
-  std::string url;  // http://host:port, https://…, or unix:/path; its path is put before each request's
+  std::string url;              // http://host:port, https://…, or unix:/path; its path is put before each request's
   int64_t timeout_ms = 30'000;  // for one request, connecting included
   size_t body_size_max_bytes = 64 * 1024 * 1024;
   TlsFiles tls;
@@ -87,7 +87,8 @@ class HttpClient {
   virtual ~HttpClient() = default;
   // Errors: kRetryLater if the peer can't be reached or the time is up; kFixInput for TLS trust.
   virtual Result<HttpResponse> send(HttpRequest request) = 0;
-  // Calls `piece` with each part of the body as it comes, until it returns false or the body ends. No timeout after the head.
+  // Calls `piece` with each part of the body as it comes, until it returns false or the body ends. No timeout after the
+  // head.
   virtual Result<HttpResponse> stream(HttpRequest request, std::function<bool(std::string_view)> piece) = 0;
 };
 

@@ -324,9 +324,9 @@ class Server final : public HttpServer {
       ErrorCode ignored;
       acceptor_.close(ignored);
     });
-    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(limit_ms);
-    while (core_->connections > 0 && std::chrono::steady_clock::now() < end)
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    constexpr int64_t kStepMs = 5;
+    for (int64_t waited_ms = 0; core_->connections > 0 && waited_ms < limit_ms; waited_ms += kStepMs)
+      std::this_thread::sleep_for(std::chrono::milliseconds(kStepMs));
     core_->io.stop();
     thread_.join();
     if (!unix_path_.empty()) ::unlink(unix_path_.c_str());

@@ -1,5 +1,5 @@
-// Which records of a batch entry are meant: a set of batch indexes. Most entries are handled whole, so the whole is a flag
-// and costs nothing; a part is a bit per record. A value type.
+// Which records of a batch entry are meant: a set of batch indexes. Most entries are handled whole, so the whole is a
+// flag and costs nothing; a part is a bit per record. A value type.
 #pragma once
 
 #include <cstdint>

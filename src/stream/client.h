@@ -1,10 +1,10 @@
 // The stream interface: what instances, connectors and commands see of a store of streams, be it the embedded log or a
-// Pulsar cluster. Reading gives entries, so that cost is paid per batch and not per record; writing gives a Commit: outputs,
-// acknowledgements and state changes that belong together. On the log a Commit is atomic; on Pulsar the outputs are sent,
-// then the inputs acknowledged, and atomic() says so.
+// Pulsar cluster. Reading gives entries, so that cost is paid per batch and not per record; writing gives a Commit:
+// outputs, acknowledgements and state changes that belong together. On the log a Commit is atomic; on Pulsar the
+// outputs are sent, then the inputs acknowledged, and atomic() says so.
 //
-// Threads: a Client is used from any thread. A Consumer belongs to one loop. Callbacks come on a thread of the store; they
-// must be short, as a rule one post() to the caller's loop.
+// Threads: a Client is used from any thread. A Consumer belongs to one loop. Callbacks come on a thread of the store;
+// they must be short, as a rule one post() to the caller's loop.
 #pragma once
 
 #include <cstdint>
@@ -27,15 +27,15 @@ enum class SubscriptionType : uint8_t { kExclusive, kShared, kFailover, kKeyShar
 enum class InitialPosition : uint8_t { kLatest, kEarliest };
 
 struct StreamOptions {
-  int32_t partitions = 0;             // 0: not partitioned
-  int64_t retention_size_bytes = -1;  // acknowledged bytes kept per partition; -1: the store's default
-  int64_t retention_time_ms = -1;     // how long acknowledged entries are kept; -1: the store's default
+  int32_t partitions = 0;               // 0: not partitioned
+  int64_t retention_size_bytes = -1;    // acknowledged bytes kept per partition; -1: the store's default
+  int64_t retention_time_ms = -1;       // how long acknowledged entries are kept; -1: the store's default
   int64_t backlog_size_max_bytes = -1;  // unacknowledged bytes at which producers wait; -1: the store's default
 };
 
 struct ProducerOptions {
-  std::string topic;            // full name
-  std::string name;             // empty: the store makes one up
+  std::string topic;  // full name
+  std::string name;   // empty: the store makes one up
   Compression compression = Compression::kNone;
   // Entries whose highest sequence id is not above the last durable one of this producer's name are dropped, and their
   // commit reports `duplicate`. Needs a name.
@@ -64,16 +64,16 @@ struct ConsumerOptions {
   std::string subscription;
   SubscriptionType type = SubscriptionType::kShared;
   InitialPosition position = InitialPosition::kEarliest;
-  std::string name;                 // of this consumer; failover orders by it
-  int64_t ack_timeout_ms = 0;       // 0: none. Unacknowledged records come again after it
+  std::string name;            // of this consumer; failover orders by it
+  int64_t ack_timeout_ms = 0;  // 0: none. Unacknowledged records come again after it
   // How long a negatively acknowledged record stays away: min * 2^redeliveries, at most max.
   int64_t nack_delay_min_ms = 1'000;
   int64_t nack_delay_max_ms = 600'000;
-  bool read_only = false;           // a cursor of its own that is never stored: peek, tap
+  bool read_only = false;  // a cursor of its own that is never stored: peek, tap
 };
 
 struct ReceivedEntry {
-  MessageId id;                             // batch_index -1
+  MessageId id;                              // batch_index -1
   std::shared_ptr<const std::string> topic;  // full name without partition suffix
   SharedBytes bytes;
   uint32_t record_count = 1;
@@ -87,11 +87,11 @@ struct PollLimits {
 };
 
 struct ConsumerStats {
-  int64_t backlog_records = 0;    // not acknowledged, of this subscription, over all its streams
+  int64_t backlog_records = 0;  // not acknowledged, of this subscription, over all its streams
   int64_t backlog_entries = 0;
   int64_t backlog_bytes = 0;
-  int64_t unacked_records = 0;    // handed to this consumer and not acknowledged
-  int64_t waiting_retry = 0;      // negatively acknowledged, not yet due
+  int64_t unacked_records = 0;  // handed to this consumer and not acknowledged
+  int64_t waiting_retry = 0;    // negatively acknowledged, not yet due
 };
 
 // One reader of a subscription. REQUIRES: used on one thread; close() before the Client goes.
@@ -104,8 +104,8 @@ class Consumer {
   virtual Result<std::vector<ReceivedEntry>> poll(PollLimits limits) = 0;
   // Calls `wake` once, when a poll may find something. At once if it would already. Replaces an earlier wake.
   virtual void notify(std::function<void()> wake) = 0;
-  // These records are to be delivered again, after the delay of the options. Exclusive and failover subscriptions rewind to
-  // the first of them, so that order is kept.
+  // These records are to be delivered again, after the delay of the options. Exclusive and failover subscriptions
+  // rewind to the first of them, so that order is kept.
   virtual void negative_ack(const MessageId& id, const AckSet& records) = 0;
   // Moves the whole subscription. Records handed out before are void.
   virtual Status seek(const MessageId& id) = 0;
@@ -127,7 +127,7 @@ struct Append {
 struct Ack {
   std::shared_ptr<Consumer> consumer;
   MessageId id;
-  AckSet records;           // of the entry; for a cumulative ack: everything up to and including `id` (and its batch_index)
+  AckSet records;  // of the entry; for a cumulative ack: everything up to and including `id` (and its batch_index)
   bool cumulative = false;
 };
 
@@ -145,8 +145,8 @@ struct Receipt {
 struct StreamInfo {
   std::string topic;
   StreamOptions options;
-  int64_t entries = 0, records = 0, bytes = 0;            // held now
-  int64_t records_in_total = 0, bytes_in_total = 0;       // since the store was opened
+  int64_t entries = 0, records = 0, bytes = 0;       // held now
+  int64_t records_in_total = 0, bytes_in_total = 0;  // since the store was opened
   struct Subscription {
     std::string name;
     SubscriptionType type;
@@ -178,8 +178,8 @@ class Client {
   virtual Result<std::shared_ptr<StateTable>> open_state(const std::string& name) = 0;
 
   // Makes `commit` durable and then calls `done`. Commits of one caller are carried out in the order of the calls.
-  // Errors in `done`: kRetryLater if the disk is full, nothing was applied; kClosed after close(); kCorrupt if the store
-  // can no longer write.
+  // Errors in `done`: kRetryLater if the disk is full, nothing was applied; kClosed after close(); kCorrupt if the
+  // store can no longer write.
   virtual void commit(Commit commit, std::function<void(Result<Receipt>)> done) = 0;
 };
 

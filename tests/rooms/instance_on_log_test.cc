@@ -1,5 +1,3 @@
-#include "runtime/instance.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,6 +5,7 @@
 #include <filesystem>
 
 #include "runtime/connector.h"
+#include "runtime/instance.h"
 #include "runtime/worker_pool.h"
 #include "sim/memory_disk.h"
 #include "stream/entry.h"
