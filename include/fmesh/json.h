@@ -9,282 +9,22 @@
 // path of the member; function.h turns them into a failed record.
 #pragma once
 
+#include <fmesh/json_text.h>
+
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
-namespace fmesh {
-
-class JsonError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
-namespace json {
-
-// Nesting beyond this is refused, as it would fill the stack.
-inline constexpr int kDepthMax = 100;
-
-// Reads one JSON text from left to right (RFC 8259).
-class Reader {
- public:
-  explicit Reader(std::string_view text) : begin_(text.data()), at_(text.data()), end_(text.data() + text.size()) {}
-
-  [[noreturn]] void fail(const std::string& what) const {
-    throw JsonError("not the JSON that was expected, at byte " + std::to_string(at_ - begin_) + ": " + what);
-  }
-
-  char peek() {
-    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\t' || *at_ == '\r')) ++at_;
-    if (at_ == end_) fail("the text ends here");
-    return *at_;
-  }
-  void expect(char c) {
-    if (peek() != c) fail(std::string("expected '") + c + "', found '" + *at_ + "'");
-    ++at_;
-  }
-  bool take(char c) {
-    if (peek() != c) return false;
-    ++at_;
-    return true;
-  }
-  void finish() {
-    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\t' || *at_ == '\r')) ++at_;
-    if (at_ != end_) fail("more text behind the value");
-  }
-  const char* position() const { return at_; }
-
-  // Calls `member(name)` for each member; it must read the value.
-  template <class Member>
-  void object(Member&& member) {
-    expect('{');
-    if (take('}')) return;
-    std::string buffer;
-    do {
-      const std::string_view name = string(buffer);
-      expect(':');
-      member(name);
-    } while (take(','));
-    expect('}');
-  }
-
-  template <class Element>
-  void array(Element&& element) {
-    expect('[');
-    if (take(']')) return;
-    do {
-      element();
-    } while (take(','));
-    expect(']');
-  }
-
-  // A view into the text if it holds no escapes, else into `buffer`.
-  std::string_view string(std::string& buffer) {
-    expect('"');
-    const char* start = at_;
-    while (at_ != end_ && *at_ != '"' && *at_ != '\\') {
-      if (static_cast<unsigned char>(*at_) < 0x20) fail("a control character in a string");
-      ++at_;
-    }
-    if (at_ == end_) fail("the string does not end");
-    if (*at_ == '"') return {start, static_cast<size_t>(at_++ - start)};
-    buffer.assign(start, at_);
-    while (true) {
-      if (at_ == end_) fail("the string does not end");
-      const char c = *at_++;
-      if (c == '"') return buffer;
-      if (static_cast<unsigned char>(c) < 0x20) fail("a control character in a string");
-      if (c == '\\') {
-        escape(buffer);
-      } else {
-        buffer += c;
-      }
-    }
-  }
-
-  bool boolean() {
-    if (peek() == 't') return literal("true"), true;
-    literal("false");
-    return false;
-  }
-  bool null() {
-    if (peek() != 'n') return false;
-    literal("null");
-    return true;
-  }
-  // The text of a number.
-  std::string_view number() {
-    peek();
-    const char* start = at_;
-    if (at_ != end_ && *at_ == '-') ++at_;
-    const char* digits = at_;
-    while (at_ != end_ && *at_ >= '0' && *at_ <= '9') ++at_;
-    if (at_ == digits) {
-      at_ = start;
-      fail(std::string("expected a number, found '") + *at_ + "'");
-    }
-    if (at_ != end_ && *at_ == '.')
-      for (++at_; at_ != end_ && *at_ >= '0' && *at_ <= '9'; ++at_) {
-      }
-    if (at_ != end_ && (*at_ == 'e' || *at_ == 'E')) {
-      ++at_;
-      if (at_ != end_ && (*at_ == '+' || *at_ == '-')) ++at_;
-      while (at_ != end_ && *at_ >= '0' && *at_ <= '9') ++at_;
-    }
-    return {start, static_cast<size_t>(at_ - start)};
-  }
-  // Passes over any value and returns its text.
-  std::string_view skip(int depth = 0) {
-    if (depth > kDepthMax) fail("nested deeper than 100");
-    const char first = peek();
-    const char* start = at_;
-    std::string buffer;
-    switch (first) {
-      case '{':
-        object([&](std::string_view) { skip(depth + 1); });
-        break;
-      case '[':
-        array([&] { skip(depth + 1); });
-        break;
-      case '"':
-        string(buffer);
-        break;
-      case 't':
-        literal("true");
-        break;
-      case 'f':
-        literal("false");
-        break;
-      case 'n':
-        literal("null");
-        break;
-      default:
-        number();
-    }
-    return {start, static_cast<size_t>(at_ - start)};
-  }
-
- private:
-  void literal(std::string_view word) {
-    if (static_cast<size_t>(end_ - at_) < word.size() || std::memcmp(at_, word.data(), word.size()) != 0)
-      fail("expected " + std::string(word));
-    at_ += word.size();
-  }
-  uint32_t hex4() {
-    uint32_t value = 0;
-    const auto [stop, code] = std::from_chars(at_, end_ - at_ < 4 ? end_ : at_ + 4, value, 16);
-    if (code != std::errc() || stop != at_ + 4) fail("expected four hexadecimal digits");
-    at_ += 4;
-    return value;
-  }
-  void escape(std::string& out) {
-    if (at_ == end_) fail("the string does not end");
-    switch (*at_++) {
-      case '"':
-        out += '"';
-        return;
-      case '\\':
-        out += '\\';
-        return;
-      case '/':
-        out += '/';
-        return;
-      case 'b':
-        out += '\b';
-        return;
-      case 'f':
-        out += '\f';
-        return;
-      case 'n':
-        out += '\n';
-        return;
-      case 'r':
-        out += '\r';
-        return;
-      case 't':
-        out += '\t';
-        return;
-      case 'u':
-        break;
-      default:
-        --at_, fail("unknown escape");
-    }
-    uint32_t code = hex4();
-    if (code >= 0xd800 && code < 0xdc00) {
-      if (end_ - at_ < 6 || at_[0] != '\\' || at_[1] != 'u') fail("half of a surrogate pair");
-      at_ += 2;
-      const uint32_t low = hex4();
-      if (low < 0xdc00 || low > 0xdfff) fail("half of a surrogate pair");
-      code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-    } else if (code >= 0xdc00 && code < 0xe000) {
-      fail("half of a surrogate pair");
-    }
-    if (code < 0x80) {
-      out += static_cast<char>(code);
-    } else if (code < 0x800) {
-      out += static_cast<char>(0xc0 | code >> 6);
-      out += static_cast<char>(0x80 | (code & 0x3f));
-    } else if (code < 0x10000) {
-      out += static_cast<char>(0xe0 | code >> 12);
-      out += static_cast<char>(0x80 | (code >> 6 & 0x3f));
-      out += static_cast<char>(0x80 | (code & 0x3f));
-    } else {
-      out += static_cast<char>(0xf0 | code >> 18);
-      out += static_cast<char>(0x80 | (code >> 12 & 0x3f));
-      out += static_cast<char>(0x80 | (code >> 6 & 0x3f));
-      out += static_cast<char>(0x80 | (code & 0x3f));
-    }
-  }
-
-  const char* begin_;
-  const char* at_;
-  const char* end_;
-};
-
-inline void write_string(std::string& out, std::string_view text) {
-  out += '"';
-  for (size_t i = 0; i < text.size();) {
-    const size_t start = i;
-    while (i < text.size() && text[i] != '"' && text[i] != '\\' && static_cast<unsigned char>(text[i]) >= 0x20) ++i;
-    out.append(text, start, i - start);
-    if (i == text.size()) break;
-    const char c = text[i++];
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default: {
-        constexpr char kHex[] = "0123456789abcdef";
-        out += "\\u00";
-        out += kHex[c >> 4 & 0xf];
-        out += kHex[c & 0xf];
-      }
-    }
-  }
-  out += '"';
-}
+namespace fmesh::json {
 
 // What FMESH_JSON specialises: Fields<T>::visit(value, visitor) calls visitor(name, member) for each member.
 template <class T>
@@ -332,6 +72,16 @@ void read_number(Reader& reader, T& value) {
   reader.fail("the number " + std::string(text) + " does not fit its field");
 }
 
+// Reads a part of a value; `step()` names the part for an error.
+template <class T, class Step>
+void read_at(Reader& reader, T& value, int depth, Step&& step) {
+  try {
+    read(reader, value, depth);
+  } catch (const JsonError& error) {
+    throw error.within(step());
+  }
+}
+
 template <class T>
 void read_fields(Reader& reader, T& value, int depth) {
   reader.object([&](std::string_view name) {
@@ -339,11 +89,7 @@ void read_fields(Reader& reader, T& value, int depth) {
     Fields<T>::visit(value, [&](std::string_view field, auto& member) {
       if (found || field != name) return;
       found = true;
-      try {
-        read(reader, member, depth + 1);
-      } catch (const JsonError& error) {
-        throw JsonError(std::string(field) + ": " + error.what());
-      }
+      read_at(reader, member, depth + 1, [field] { return std::string(field); });
     });
     if (!found) reader.skip(depth + 1);
   });
@@ -367,10 +113,19 @@ void read(Reader& reader, T& value, int depth) {
     }
   } else if constexpr (IsVector<T>::value) {
     value.clear();
-    reader.array([&] { read(reader, value.emplace_back(), depth + 1); });
+    const auto step = [&] { return "[" + std::to_string(value.size()) + "]"; };
+    reader.array([&] {
+      typename T::value_type element{};  // not in place: a vector of bool has no references to its elements
+      read_at(reader, element, depth + 1, step);
+      value.push_back(std::move(element));
+      ;
+    });
   } else if constexpr (IsMap<T>::value) {
     value.clear();
-    reader.object([&](std::string_view name) { read(reader, value[std::string(name)], depth + 1); });
+    reader.object([&](std::string_view name) {
+      std::string key(name);
+      read_at(reader, value[key], depth + 1, [&key] { return key; });
+    });
   } else {
     static_assert(IsDescribed<T>::value, "describe this struct with FMESH_JSON(Type, members...)");
     read_fields(reader, value, depth);
@@ -488,8 +243,7 @@ inline void set_field(std::string& out, std::string_view text, std::string_view 
   out.append(to, text.data() + text.size());
 }
 
-}  // namespace json
-}  // namespace fmesh
+}  // namespace fmesh::json
 
 #define FMESH_JSON_EACH_1(m) visitor(#m, value.m);
 #define FMESH_JSON_EACH_2(m, ...) \

@@ -9,7 +9,7 @@
 // Views point into the text they were found in. Pure; used from any thread.
 #pragma once
 
-#include <fmesh/json.h>
+#include <fmesh/json_text.h>
 
 #include <cstring>
 #include <string>

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "runtime/new_function.h"
 
 namespace fmesh::cli {
 namespace {
@@ -105,16 +106,30 @@ int new_mesh(const std::string& name) {
   return kExitOk;
 }
 
+int new_function(const std::string& name) {
+  if (const Status written = runtime::write_function_project(name, name); !written) {
+    fmt::print(stderr, "fmesh new: {}\n", written.error().text());
+    return written.error().kind() == ErrorKind::kFixInput ? kExitBadInput : kExitFailed;
+  }
+  fmt::print("{0}/ is written. Next: cd {0} && cmake -B build && cmake --build build && fmesh run mesh.yaml\n", name);
+  return kExitOk;
+}
+
 }  // namespace
 
 void add_new(CLI::App& app, Exit& exit) {
-  CLI::App* verb = app.add_subcommand("new", "Begin a mesh from a working example");
+  CLI::App* verb = app.add_subcommand("new", "Begin a mesh or a function from a working example");
   verb->require_subcommand(1);
   auto name = std::make_shared<std::string>();
   CLI::App* mesh = verb->add_subcommand("mesh", "A folder with a mesh that runs: generator, jq function, console");
   mesh->add_option("NAME", *name, "Name of the mesh and of its folder")->required();
   mesh->footer("Example:\n  fmesh new mesh shop && fmesh run shop/mesh.yaml");
   mesh->callback([name, &exit] { exit.code = new_mesh(*name); });
+  CLI::App* function =
+      verb->add_subcommand("function", "A C++ project: a function, its unit test and a mesh that runs it");
+  function->add_option("NAME", *name, "Name of the function and of its folder")->required();
+  function->footer("Example:\n  fmesh new function price-orders");
+  function->callback([name, &exit] { exit.code = new_function(*name); });
 }
 
 }  // namespace fmesh::cli

@@ -95,6 +95,7 @@ class FakeBatch final : public BatchContext {
   }
 };
 
+// Views into `payloads`, which have to live longer.
 inline std::vector<LogicRecord> records_of(const std::vector<std::string>& payloads) {
   std::vector<LogicRecord> records;
   for (const std::string& payload : payloads) {

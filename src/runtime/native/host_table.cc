@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "fmesh/json.h"
 #include "fmesh/json_path.h"
 
 namespace fmesh::runtime {

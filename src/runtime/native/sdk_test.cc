@@ -1,0 +1,149 @@
+// The headers for function authors, seen by an author: JSON by structs and by path, and the fake host.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fmesh/json.h"
+#include "fmesh/json_path.h"
+#include "fmesh/testing.h"
+
+struct Item {
+  std::string sku;
+  double price = 0;
+};
+FMESH_JSON(Item, sku, price)
+
+struct Order {
+  std::string id;
+  int64_t amount = 0;
+  uint64_t serial = 0;
+  bool paid = false;
+  std::vector<Item> items;
+  std::optional<std::string> note;
+  std::map<std::string, int32_t> counts;
+  std::vector<bool> flags;
+};
+FMESH_JSON(Order, id, amount, serial, paid, items, note, counts, flags)
+
+namespace fmesh {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string error_of(std::string_view text) {
+  try {
+    json::parse<Order>(text);
+  } catch (const JsonError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Json, AStructSurvivesWritingAndReading) {
+  const std::string text =
+      R"({"id":"a\"\\\n\u0001é","amount":-9223372036854775808,"serial":18446744073709551615,"paid":true,)"
+      R"("items":[{"sku":"x","price":0.1},{"sku":"y","price":1e+30}],"note":"n","counts":{"a":1},"flags":[true,false]})";
+  EXPECT_EQ(json::dump(json::parse<Order>(text)), text);
+}
+
+TEST(Json, SkipsUnknownMembersAndKeepsDefaultsOfMissingOnes) {
+  const Order order =
+      json::parse<Order>(R"( { "new" : {"deep":[1,{"x":null}]} , "id" : "\u20ac\ud83d\ude00" , "note":null } )");
+  EXPECT_EQ(order.id, "€😀");
+  EXPECT_EQ(order.amount, 0);
+  EXPECT_FALSE(order.note);
+}
+
+TEST(Json, AnErrorNamesTheMemberByItsPath) {
+  EXPECT_THAT(error_of(R"({"items":[{"price":1},{"price":"2"}]})"), HasSubstr("items[1].price: "));
+  EXPECT_THAT(error_of(R"({"counts":{"k":3000000000}})"), HasSubstr("counts.k: "));
+  EXPECT_THAT(error_of(R"({"amount":1.5})"), HasSubstr("amount: "));
+}
+
+TEST(Json, RefusesWhatIsNotJson) {
+  for (const std::string_view text : {"", "{", "[]", "nul", R"({"id":"a)", R"({"id":"a"} x)", R"({"id":"\x"})",
+                                      R"({"id":"\ud800"})", R"({"paid":tru})", R"({"amount":-})", R"({"id" "a"})"}) {
+    EXPECT_NE(error_of(text), "no error") << text;
+  }
+  EXPECT_NE(error_of(R"({"deep":)" + std::string(100'000, '[')), "no error");
+}
+
+TEST(JsonPath, FindsMembersAndElements) {
+  const std::string_view text = R"({"a":{"b":[10,{"c.d":"x"}]},"\u0065":1})";
+  EXPECT_EQ(json::find(text, "a.b[0]").raw, "10");
+  EXPECT_EQ(json::find(text, R"(a.b[1]["c.d"])").raw, R"("x")");
+  EXPECT_EQ(json::find(text, "e").raw, "1");
+  EXPECT_EQ(json::find(text, "a").type, json::Type::kObject);
+  EXPECT_EQ(json::find(text, "").raw, text);
+  for (const std::string_view path : {"b", "a.x", "a.b[2]", "a[0]", "a.b.c", "a.b[x]", "a.b[1", "a."}) {
+    EXPECT_EQ(json::find(text, path).type, json::Type::kNone) << path;
+  }
+}
+
+TEST(JsonPath, NeverReadsBeyondABrokenText) {
+  const std::string text = R"({"a":{"b":[10,{"c":"x\\"}]},"d":[true,null]})";
+  for (size_t size = 0; size < text.size(); ++size) {
+    const std::string cut(text.data(), size);
+    EXPECT_EQ(json::find(std::string_view(cut), "zz").type, json::Type::kInvalid) << cut;
+  }
+}
+
+TEST(JsonPath, SetsAValueAndKeepsEveryOtherByte) {
+  std::string out;
+  const std::string text = R"( {"a": {"b":[1, 2 ,3]} , "n":1.0})";
+  json::set(out, text, "a.b[1]", "\"two\"");
+  EXPECT_EQ(out, R"( {"a": {"b":[1, "two" ,3]} , "n":1.0})");
+  json::set(out, text, "a.new", "7");
+  EXPECT_EQ(out, R"( {"a": {"b":[1, 2 ,3],"new":7} , "n":1.0})");
+  json::set(out, "{ }", "x", "1");
+  EXPECT_EQ(out, R"({ "x":1})");
+  EXPECT_THROW(json::set(out, text, "a.b[3]", "1"), JsonError);
+  EXPECT_THROW(json::set(out, text, "n.x", "1"), JsonError);
+  EXPECT_THROW(json::set(out, "{\"a\":", "a", "1"), JsonError);
+}
+
+class Greets : public Function<std::string, Record<std::string>> {
+ public:
+  void open(Context& context) override { greeting_ = context.config<std::string>("greeting", "hello"); }
+  std::optional<Record<std::string>> process(const std::string& name, Context& context) override {
+    if (name.empty()) return std::nullopt;
+    if (name == "nobody") throw std::invalid_argument("nobody is here");
+    context.put_state(name, "seen");
+    context.publish("audit", name);
+    context.info("greeted " + name);
+    Record<std::string> out;
+    out.value = greeting_ + " " + name;
+    out.key = name;
+    out.properties = {{"redelivered", std::to_string(context.input().redelivery_count())}};
+    return out;
+  }
+
+ private:
+  std::string greeting_;
+};
+
+TEST(FakeHost, KeepsWhatAFunctionDid) {
+  fmesh::testing::FakeHost<Greets> host(R"({"greeting":"hi"})");
+  host.send("ann");
+  host.send("");
+  host.send("nobody");
+  ASSERT_EQ(host.outputs().size(), 2U);
+  EXPECT_EQ(host.outputs()[0].topic, "audit");
+  EXPECT_EQ(host.outputs()[1].payload, "hi ann");
+  EXPECT_EQ(host.outputs()[1].key, "ann");
+  EXPECT_EQ(host.outputs()[1].properties.at("redelivered"), "0");
+  EXPECT_EQ(host.state().at("ann"), "seen");
+  EXPECT_EQ(host.logs(), std::vector<std::string>{"greeted ann"});
+  EXPECT_EQ(host.failures(), std::vector<std::string>{"nobody is here"});
+}
+
+TEST(FakeHost, RefusesAWrongConfiguration) {
+  try {
+    fmesh::testing::FakeHost<Greets> host(R"({"greeting":5})");
+    FAIL() << "expected an error";
+  } catch (const std::exception& error) {
+    EXPECT_THAT(error.what(), HasSubstr("funcConfig.greeting"));
+  }
+}
+
+}  // namespace
+}  // namespace fmesh

@@ -1,0 +1,42 @@
+#include "runtime/new_function.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace fmesh::runtime {
+namespace {
+
+TEST(NewFunction, SuggestsANameThatWillDo) {
+  EXPECT_TRUE(check_function_name("price-orders2"));
+  for (const auto& [bad, good] : {std::pair{"PriceOrders", "e.g. price-orders"},
+                                  {"2x_y", "e.g. x-y"},
+                                  {"", "e.g. my-function"},
+                                  {"a-", "e.g. a"}}) {
+    const Status status = check_function_name(bad);
+    ASSERT_FALSE(status) << bad;
+    EXPECT_THAT(status.error().text(), testing::EndsWith(good));
+  }
+}
+
+TEST(NewFunction, LeavesNoMarkInAnyFile) {
+  for (const ProjectFile& file : function_project("price-orders")) {
+    for (const char* mark : {"{name}", "{file}", "{class}"})
+      EXPECT_EQ(file.text.find(mark), std::string::npos) << file.path;
+  }
+}
+
+TEST(NewFunction, NeverWritesOverFiles) {
+  const std::string directory = testing::TempDir() + "fmesh-new-" + std::to_string(getpid());
+  ASSERT_TRUE(write_function_project("mine", directory));
+  const Status again = write_function_project("mine", directory);
+  ASSERT_FALSE(again);
+  EXPECT_THAT(again.error().text(), testing::HasSubstr("exists already"));
+  std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace fmesh::runtime
