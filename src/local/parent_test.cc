@@ -44,7 +44,7 @@ TEST(Parent, EmptiesTheCrashNoteForTheNextHost) {
               return run_with_parent([](HostStart start) {
                 if (start.restarts == 0) {
                   if (write(start.crash_note_fd, "orders, record 1:2", 18) != 18) return 9;
-                  raise(SIGSEGV);
+                  raise(SIGABRT);
                 }
                 return static_cast<int>(lseek(start.crash_note_fd, 0, SEEK_END));
               });

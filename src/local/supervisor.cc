@@ -51,8 +51,9 @@ Supervisor::Supervisor(SupervisorEnvironment environment, SupervisorOptions opti
 
 Supervisor::~Supervisor() {
   *alive_ = false;
-  // A worker may still be inside; the process is about to end.
-  for (auto& slot : abandoned_) static_cast<void>(slot->instance.release());
+  // A worker may still be inside one of these; the process is about to end, and they with it.
+  static auto& left_behind = *new std::vector<std::unique_ptr<runtime::Instance>>;
+  for (auto& slot : abandoned_) left_behind.push_back(std::move(slot->instance));
 }
 
 void Supervisor::enqueue(std::function<void()> operation) {

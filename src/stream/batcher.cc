@@ -104,6 +104,7 @@ struct Batcher::State : std::enable_shared_from_this<State> {
     if (turn % std::max(producer->partition_count(), 1) == partition) turn = (turn + 1) & 0x3fffffff;
     client.commit(std::move(commit), [weak = weak_from_this(), &home = loop, partition, record_count,
                                       size_bytes](Result<Receipt> receipt) {
+      if (weak.expired()) return;  // the loop may be gone too
       home.post([weak, partition, record_count, size_bytes, receipt = std::move(receipt)] {
         if (const auto self = weak.lock()) self->ended(partition, record_count, size_bytes, receipt);
       });
@@ -124,6 +125,7 @@ struct Batcher::State : std::enable_shared_from_this<State> {
     room = std::move(wake);
     if (!producer->writable()) {
       producer->notify_writable([weak = weak_from_this(), &home = loop] {
+        if (weak.expired()) return;
         home.post([weak] {
           if (const auto self = weak.lock(); self && self->room) std::exchange(self->room, nullptr)();
         });
