@@ -121,6 +121,8 @@ Result<ComponentPlan> plan_component(const Component& component, const model::Re
   plan.inputs = topics;
   if (!patterns.empty()) plan.input_pattern = patterns.front();
   plan.spec.details = make_details(component, StreamNames::kFull);
+  // No sidecar ships log files here, so the instance writes the lines itself.
+  if (!spec.log_topic.empty()) plan.spec.details.log_topic = model::full_topic_name(spec.log_topic);
   plan.spec.host = *host;
   plan.spec.component = component.name();
   plan.spec.base_directory = absolute_folder(component.origin.file);

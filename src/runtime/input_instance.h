@@ -28,7 +28,6 @@ inline constexpr int64_t kStuckAfterMs = 60'000;
 class InputInstance final : public Lifecycle {
  public:
   InputInstance(model::InstanceSpec spec, InstanceEnvironment environment);
-  bool idle() const override;
 
  private:
   // One batch on its way: [begin, end of records) is still to be done.
@@ -47,6 +46,7 @@ class InputInstance final : public Lifecycle {
     bool in_place = false;
   };
 
+  bool idle() const override;
   Status open() override;
   void close() override;
   void pump() override;

@@ -20,7 +20,7 @@ class InstanceHandle final : public Instance {
   const model::InstanceSpec& spec() const override { return instance_->spec(); }
   void start() override { instance_->start(); }
   void drain(int64_t limit_ms, std::function<void()> done) override { instance_->drain(limit_ms, std::move(done)); }
-  bool idle() const override { return instance_->idle(); }
+  bool idle() const override { return instance_->all_idle(); }
   void end_of_input() override { instance_->end_of_input(); }
   InstanceStats stats() const override { return instance_->stats(); }
 

@@ -31,7 +31,13 @@ const char* to_string(InstanceState state) {
 Lifecycle::Lifecycle(model::InstanceSpec spec, InstanceEnvironment environment)
     : spec_(std::move(spec)), environment_(std::move(environment)) {}
 
-void Lifecycle::start() { try_open(); }
+void Lifecycle::start() {
+  const model::FunctionDetails& details = spec_.details;
+  if (!details.log_topic.empty() && !log_topic_)
+    log_topic_ = std::make_unique<LogTopic>(details.log_topic, details.fully_qualified_name(), environment_,
+                                            [this] { check_drained(); });
+  try_open();
+}
 
 void Lifecycle::try_open() {
   ++generation_;
@@ -85,6 +91,7 @@ void Lifecycle::finish() {
 
 void Lifecycle::drain(int64_t limit_ms, std::function<void()> done) {
   drained_ = std::move(done);
+  if (log_topic_) log_topic_->flush();
   if (running()) set_state(InstanceState::kDraining);
   check_drained();
   if (!drained_) return;
@@ -111,6 +118,7 @@ void Lifecycle::check_drained() {
     ++generation_;
     set_state(InstanceState::kStopped);
   }
+  if (log_topic_ && !log_topic_->idle()) return;  // it calls again
   std::exchange(drained_, nullptr)();
 }
 
@@ -136,19 +144,21 @@ Lifecycle::Poster Lifecycle::poster() {
   };
 }
 
-void Lifecycle::after_ms(int64_t delay_ms, std::function<void()> task) {
-  environment_.loop->post_after(delay_ms, [weak = weak_from_this(), generation = generation_, task = std::move(task)] {
-    const auto self = weak.lock();
-    if (!self || self->generation_ != generation) return;
-    task();
-    self->check_drained();
-  });
+uint64_t Lifecycle::after_ms(int64_t delay_ms, std::function<void()> task) {
+  return environment_.loop->post_after(delay_ms,
+                                       [weak = weak_from_this(), generation = generation_, task = std::move(task)] {
+                                         const auto self = weak.lock();
+                                         if (!self || self->generation_ != generation) return;
+                                         task();
+                                         self->check_drained();
+                                       });
 }
 
 void Lifecycle::log(std::string_view level, std::string_view text) const {
-  if (!environment_.log) return;
-  environment_.log(LogLine{environment_.clock->wall_ms(), spec_.component, spec_.instance_id, std::string(level),
-                           std::string(text)});
+  const LogLine line{environment_.clock->wall_ms(), spec_.component, spec_.instance_id, std::string(level),
+                     std::string(text)};
+  if (log_topic_) log_topic_->write(line);
+  if (environment_.log) environment_.log(line);
 }
 
 void Lifecycle::set_last_error(std::string text) {

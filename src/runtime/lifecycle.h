@@ -13,6 +13,7 @@
 #include <string>
 
 #include "runtime/instance.h"
+#include "runtime/log_topic.h"
 
 namespace fmesh::runtime {
 
@@ -38,7 +39,8 @@ class Lifecycle : public std::enable_shared_from_this<Lifecycle> {
   const model::InstanceSpec& spec() const { return spec_; }
   void start();
   void drain(int64_t limit_ms, std::function<void()> done);
-  virtual bool idle() const = 0;
+  // True if there is nothing to do now, see Instance::idle(); log lines on their way count.
+  bool all_idle() const { return idle() && (!log_topic_ || log_topic_->idle()); }
   virtual void end_of_input() {}
   virtual InstanceStats stats() const;
 
@@ -48,6 +50,7 @@ class Lifecycle : public std::enable_shared_from_this<Lifecycle> {
   virtual Status open() = 0;
   // Lets go of everything open() made. What is not durable is delivered again.
   virtual void close() = 0;
+  virtual bool idle() const = 0;
   // Does what can be done now. Called on the loop after each event.
   virtual void pump() = 0;
   // True if nothing is being processed or on its way to the disk.
@@ -61,7 +64,8 @@ class Lifecycle : public std::enable_shared_from_this<Lifecycle> {
   // started anew meanwhile. REQUIRES: made on the loop.
   using Poster = std::function<void(std::function<void()>)>;
   Poster poster();
-  void after_ms(int64_t delay_ms, std::function<void()> task);
+  // Returns the loop's ticket.
+  uint64_t after_ms(int64_t delay_ms, std::function<void()> task);
   // Closes everything and starts again later.
   void fail(const Error& error);
   // Ends the instance for good.
@@ -89,6 +93,7 @@ class Lifecycle : public std::enable_shared_from_this<Lifecycle> {
   std::function<void()> drained_;
   mutable std::mutex error_mutex_;
   std::string last_error_;
+  std::unique_ptr<LogTopic> log_topic_;  // made at the first start; null: the component has none
 
   friend class InstanceHandle;
 };

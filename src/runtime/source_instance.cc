@@ -68,6 +68,7 @@ Status SourceInstance::open() {
   context_.set_stopping(false);
   context_.set_wake([post = poster(), this] {
     post([this] {
+      environment_.loop->cancel(std::exchange(poll_timer_, 0));
       waiting_ = false;
       pump();
     });
@@ -199,7 +200,8 @@ void SourceInstance::read_done(uint64_t token, Result<ReadResult> result, int64_
       break;
     case ReadOutcome::kIdle:
       waiting_ = true;
-      after_ms(result->wait_ms > 0 ? result->wait_ms : kSourcePollMs, [this] {
+      poll_timer_ = after_ms(result->wait_ms > 0 ? result->wait_ms : kSourcePollMs, [this] {
+        poll_timer_ = 0;
         waiting_ = false;
         pump();
       });

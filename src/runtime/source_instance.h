@@ -23,7 +23,6 @@ inline constexpr int64_t kSourcePollMs = 1'000;
 class SourceInstance final : public Lifecycle {
  public:
   SourceInstance(model::InstanceSpec spec, InstanceEnvironment environment);
-  bool idle() const override;
 
  private:
   // Kept alive by the jobs that use it, even if the instance starts anew.
@@ -33,6 +32,7 @@ class SourceInstance final : public Lifecycle {
     bool in_place = false;
   };
 
+  bool idle() const override;
   Status open() override;
   void close() override;
   void pump() override;
@@ -47,6 +47,7 @@ class SourceInstance final : public Lifecycle {
   std::shared_ptr<stream::StateTable> state_;
   std::shared_ptr<Engine> engine_;
   uint64_t next_token_ = 1;
+  uint64_t poll_timer_ = 0;  // the loop's ticket; 0: none
   bool reading_ = false;
   bool waiting_ = false;  // it had nothing; a timer or a wake ends this
   bool ended_ = false;

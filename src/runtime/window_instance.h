@@ -25,7 +25,6 @@ inline constexpr size_t kWindowRecordsMax = 1'000'000;
 class WindowInstance final : public Lifecycle {
  public:
   WindowInstance(model::InstanceSpec spec, InstanceEnvironment environment, WindowOptions options);
-  bool idle() const override;
   void end_of_input() override;
 
  private:
@@ -41,6 +40,7 @@ class WindowInstance final : public Lifecycle {
     size_t index;
   };
 
+  bool idle() const override;
   Status open() override;
   void close() override;
   void pump() override;

@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 
 #include "runtime/connector.h"
 #include "runtime/instance.h"
+#include "runtime/log_topic.h"
 #include "runtime/worker_pool.h"
 #include "sim/memory_disk.h"
 #include "stream/entry.h"
@@ -133,7 +135,7 @@ class InstanceTest : public testing::Test {
     stream::Commit commit;
     commit.appends.push_back(
         {producer, 0, builder.finish(clock_.wall_ms()), static_cast<uint32_t>(payloads.size()), 0});
-    log_->commit(std::move(commit), [](Result<stream::Receipt> receipt) { ASSERT_TRUE(receipt); });
+    log_->commit(std::move(commit), [](const Result<stream::Receipt>& receipt) { ASSERT_TRUE(receipt); });
     run();
   }
 
@@ -234,6 +236,47 @@ TEST_F(InstanceTest, KeepsTheOrderBehindAFailingRecordWhereOrderIsPromised) {
   run(5'000);
   EXPECT_EQ(read(kOut), (std::vector<std::string>{"2", "4"}));
   EXPECT_EQ(read(kDead).size(), 1u);
+}
+
+TEST_F(InstanceTest, WritesItsLogLinesToTheLogTopicBeforeItIsDone) {
+  auto spec = function("map", R"({"expression":".n + 1"})");
+  spec.details.log_topic = "persistent://public/default/log";
+  spec.details.retry_details = model::RetryDetails{1, kDead};
+  auto instance = *make_instance(spec, environment());
+  instance->start();
+  run();
+  publish({R"({"n":"x"})", R"({"n":1})"});
+  EXPECT_FALSE(instance->idle());
+  EXPECT_THAT(read(spec.details.log_topic), testing::IsEmpty());
+  run(kLogTopicDelayMs);
+  EXPECT_THAT(read(spec.details.log_topic), testing::ElementsAre(testing::HasSubstr("it will be delivered again")));
+  run(10'000);
+  EXPECT_TRUE(instance->idle());
+  publish({R"({"n":"y"})"});
+  bool drained = false;
+  instance->drain(1'000, [&] { drained = true; });
+  run();
+  EXPECT_TRUE(drained);
+  EXPECT_THAT(read(spec.details.log_topic), testing::ElementsAreArray([&] {
+                std::vector<testing::Matcher<std::string>> all;
+                for (const std::string& line : lines_) all.push_back(testing::StrEq(line));
+                return all;
+              }()));
+}
+
+TEST_F(InstanceTest, DropsLogLinesAndSaysSoIfThereAreTooMany) {
+  const std::string topic = "persistent://public/default/log";
+  int written = 0;
+  LogTopic log(topic, "public/default/f", environment(), [&] { ++written; });
+  for (size_t i = 0; i < kLogTopicLinesMax + 5; ++i) log.write({1, "f", 0, "info", std::to_string(i)});
+  EXPECT_FALSE(log.idle());
+  run(kLogTopicDelayMs);
+  EXPECT_TRUE(log.idle());
+  EXPECT_GT(written, 0);
+  const std::vector<std::string> lines = read(topic);
+  ASSERT_EQ(lines.size(), kLogTopicLinesMax + 1);
+  EXPECT_THAT(lines[0], testing::StartsWith("5 lines were not written to this log topic"));
+  EXPECT_EQ(lines.back(), std::to_string(kLogTopicLinesMax - 1));
 }
 
 TEST_F(InstanceTest, ClosesEventTimeWindowsAtTheEndOfInput) {
