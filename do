@@ -80,8 +80,8 @@ run_ctest() {
 }
 
 # The rooms whose unit tests are run under a sanitizer; the rest would cost build time and find nothing there.
-asan_rooms="base net model plan stream stream_log runtime connect local observe"
-tsan_rooms="base net stream_log runtime connect local observe"
+asan_rooms="base net model plan stream stream_log runtime connect local observe rooms"
+tsan_rooms="base net stream_log runtime connect local observe rooms"
 
 test_sanitized() {
   local preset=$1 rooms=$2 targets="" names="" room

@@ -8,6 +8,7 @@
 
 #include "cli/units.h"
 #include "observe/json.h"
+#include "stream/topic_name.h"
 
 namespace fmesh::cli {
 namespace {
@@ -71,12 +72,6 @@ std::string_view colour_of(const std::string& state) {
   if (state == "running" || state == "finished") return kGreen;
   if (state == "failed" || state == "stuck") return kRed;
   return kYellow;
-}
-
-std::string short_name(const std::string& topic) {
-  constexpr std::string_view kDefault = "persistent://public/default/", kPersistent = "persistent://";
-  if (topic.starts_with(kDefault)) return topic.substr(kDefault.size());
-  return topic.starts_with(kPersistent) ? topic.substr(kPersistent.size()) : topic;
 }
 
 std::string head_line(const observe::MeshState& state, int64_t now_ms, bool colours) {
@@ -161,7 +156,7 @@ std::string render_streams(const std::vector<observe::StreamView>& streams, cons
   std::vector<std::vector<std::string>> rows = {
       {"STREAM", "PARTITIONS", "RECORDS", "SIZE", "SUBSCRIPTION", "TYPE", "BACKLOG"}};
   for (const observe::StreamView& stream : streams) {
-    std::vector<std::string> row = {short_name(stream.topic), std::to_string(stream.partitions),
+    std::vector<std::string> row = {stream::short_topic_name(stream.topic), std::to_string(stream.partitions),
                                     show_count(stream.records), show_bytes(stream.bytes)};
     if (stream.subscriptions.empty()) rows.push_back(row);
     for (const observe::SubscriptionView& s : stream.subscriptions) {
@@ -188,7 +183,7 @@ std::string render_log_line(const observe::LogEntry& line, bool colours) {
 
 std::string render_record(const observe::RecordLine& record, bool with_topic) {
   std::string text = record.id;
-  if (with_topic) text += "  " + short_name(record.topic);
+  if (with_topic) text += "  " + stream::short_topic_name(record.topic);
   if (record.key) text += "  " + harmless(*record.key);
   for (const auto& [key, value] : record.properties) text += "  " + harmless(key) + "=" + harmless(value);
   return text + "  " + (record.null_value ? "(deleted)" : harmless(record.payload));

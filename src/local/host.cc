@@ -322,7 +322,7 @@ void Host::log(const runtime::LogLine& line) {
     }
   }
   events_.post([this, line] {
-    ui_.line(line.component + " " + std::to_string(line.instance_id) + ": " + line.level + ": " + line.text);
+    ui_.line(line.component + "[" + std::to_string(line.instance_id) + "] " + line.level + ": " + line.text);
   });
 }
 

@@ -79,11 +79,14 @@ Status add_dead_letter(Outputs& outputs, const std::string& topic, const LogicRe
   properties.push_back({"ORIGIN_MESSAGE_IDY_TIME", id});
   properties.push_back({"REAL_SUBSCRIPTION", subscription});
   properties.push_back({"fmesh.component", component});
-  properties.push_back({"fmesh.error", why});
+  properties.push_back({"fmesh.error", why.substr(0, kDeadLetterErrorMaxBytes)});
   stream::RecordView letter = record.record;
   letter.properties = properties;
   outputs.begin_record();
-  return outputs.add(topic, letter);
+  Status added = outputs.add(topic, letter);
+  // A record that just fitted its entry does not fit with a word about where it comes from.
+  if (!added && added.error().kind() == ErrorKind::kFixInput) added = outputs.add(topic, record.record);
+  return added;
 }
 
 }  // namespace fmesh::runtime

@@ -22,6 +22,9 @@ struct RetryPolicy {
 };
 RetryPolicy retry_policy(const model::FunctionDetails& details);
 
+// Of what a person is told about a dead letter, so much is kept with it.
+inline constexpr size_t kDeadLetterErrorMaxBytes = 1'024;
+
 // Writes `record` to the dead-letter stream with where it came from (Pulsar's property names, facts: pulsar.md 3.7) and
 // why.
 Status add_dead_letter(Outputs& outputs, const std::string& topic, const LogicRecord& record,

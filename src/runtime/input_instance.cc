@@ -7,6 +7,7 @@
 
 #include "runtime/consumer_options.h"
 #include "runtime/worker_pool.h"
+#include "stream/topic_name.h"
 
 namespace fmesh::runtime {
 namespace {
@@ -90,7 +91,7 @@ Status InputInstance::open() {
     engine->in_place = engine->stage->non_blocking();
     post([this, status = std::move(status)] {
       if (!status) {
-        fail(status.error().within(who()));
+        fail(status.error());
       } else {
         opened();
       }
@@ -173,7 +174,7 @@ void InputInstance::report_unreadable() {
   for (const Batch::Unreadable& bad : work_->batch.unreadable()) {
     counters_.system_exceptions.fetch_add(1, std::memory_order_relaxed);
     const std::string text =
-        who() + ": entry " + stream::to_string(bad.id) + " can't be read and is passed over: " + bad.error.text();
+        "entry " + stream::to_string(bad.id) + " can't be read and is passed over: " + bad.error.text();
     set_last_error(text);
     log("error", text);
     commit.acks.push_back({consumer_, bad.id, stream::AckSet::all(), false});
@@ -220,8 +221,8 @@ void InputInstance::run() {
         post([this] {
           if (!processing_ || !running()) return;
           set_state(InstanceState::kStuck);
-          set_last_error(who() + " holds its worker since " + name_of(work_->begin));
-          log("error", who() + " is stuck: its code has not returned; it was given " + name_of(work_->begin));
+          set_last_error("holds its worker since " + name_of(work_->begin));
+          log("error", "is stuck: its code has not returned; it was given " + name_of(work_->begin));
         });
       });
 }
@@ -240,7 +241,7 @@ void InputInstance::ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns
   if (!status) {
     effects.abandon();
     counters_.system_exceptions.fetch_add(1, std::memory_order_relaxed);
-    wait_and_retry(who() + ": " + status.error().text());
+    wait_and_retry(status.error().text());
     return;
   }
   if (effects.poisoned()) {
@@ -253,7 +254,7 @@ void InputInstance::ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns
   const size_t done_to = std::min(ran_to, work_->begin + halted);
   const bool is_halted = done_to < ran_to;
   const std::string why = is_halted && !effects.failures().empty() ? effects.failures().back().text : "";
-  commit_run(done_to);
+  if (!commit_run(done_to)) return;
   if (!is_halted) {
     work_->begin = ran_to;
     work_->attempts = 0;
@@ -263,11 +264,14 @@ void InputInstance::ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns
   // In place: the failed record is next.
   if (done_to > work_->begin) work_->attempts = 0;
   work_->begin = done_to;
-  const std::string text = who() + " failed at " + name_of(done_to) + ": " + why;
+  const std::string text = "failed at " + name_of(done_to) + ": " + why;
   set_last_error(text);
   if (max_retries_ >= 0 && work_->attempts >= max_retries_) {
     effects.begin({}, environment_.clock->wall_ms());
-    dead_letter(done_to, why);
+    if (const Status written = dead_letter(done_to, why); !written) {
+      fail(written.error());
+      return;
+    }
     stream::Commit commit;
     commit.appends = engine_->outputs->finish();
     commit.acks = work_->batch.acks(consumer_, done_to, done_to + 1, {});
@@ -303,10 +307,15 @@ void InputInstance::wait_and_retry(std::string_view why) {
   });
 }
 
-void InputInstance::commit_run(size_t done_to) {
+// False if the instance failed on the way.
+bool InputInstance::commit_run(size_t done_to) {
   Effects& effects = *engine_->effects;
   std::vector<size_t> not_acked;
-  handle_failures(done_to, not_acked);
+  if (const Status handled = handle_failures(done_to, not_acked); !handled) {
+    effects.abandon();
+    fail(handled.error());
+    return false;
+  }
   const auto done = static_cast<int64_t>(done_to - work_->begin);
   const auto failed = static_cast<int64_t>(not_acked.size());
   stream::Commit commit;
@@ -342,19 +351,20 @@ void InputInstance::commit_run(size_t done_to) {
   counters_.processed.fetch_add(done - failed, std::memory_order_relaxed);
   if (commit.empty()) {
     counters_.in_flight.fetch_sub(done, std::memory_order_relaxed);
-    return;
+    return true;
   }
   submit(std::move(commit), done);
+  return true;
 }
 
 // Records that failed where order does not matter: to the dead-letter stream if they had their chances, else away for a
 // while. `not_acked`: indexes in the batch, sorted, that must not be acknowledged.
-void InputInstance::handle_failures(size_t done_to, std::vector<size_t>& not_acked) {
+Status InputInstance::handle_failures(size_t done_to, std::vector<size_t>& not_acked) {
   for (const RecordFailure& failure : engine_->effects->failures()) {
     counters_.user_exceptions.fetch_add(1, std::memory_order_relaxed);
     const size_t index = work_->begin + failure.index;
     if (index >= done_to) continue;
-    const std::string text = who() + " failed at " + name_of(index) + ": " + failure.text;
+    const std::string text = "failed at " + name_of(index) + ": " + failure.text;
     set_last_error(text);
     if (at_most_once_) {
       log("warn", text);
@@ -362,7 +372,7 @@ void InputInstance::handle_failures(size_t done_to, std::vector<size_t>& not_ack
     }
     const auto redeliveries = static_cast<int>(work_->batch.records()[index].redelivery_count);
     if (max_retries_ >= 0 && redeliveries >= max_retries_) {
-      dead_letter(index, failure.text);
+      FMESH_CHECK(dead_letter(index, failure.text));
       continue;
     }
     log("warn", text + "; it will be delivered again");
@@ -370,14 +380,16 @@ void InputInstance::handle_failures(size_t done_to, std::vector<size_t>& not_ack
     not_acked.push_back(index);
   }
   std::sort(not_acked.begin(), not_acked.end());
+  return {};
 }
 
-void InputInstance::dead_letter(size_t index, std::string_view text) {
+Status InputInstance::dead_letter(size_t index, std::string_view text) {
   const Status added = add_dead_letter(*engine_->outputs, dead_letter_topic_, work_->batch.records()[index],
                                        subscription_, spec_.component, text);
-  if (!added) log("error", who() + ": " + name_of(index) + " could not be written: " + added.error().text());
+  if (!added) return fmesh::fail(added.error().within(name_of(index) + " could not be written as a dead letter"));
   counters_.dead_letters.fetch_add(1, std::memory_order_relaxed);
-  log("warn", who() + ": " + name_of(index) + " goes to " + dead_letter_topic_ + ": " + std::string(text));
+  log("warn", name_of(index) + " goes to " + stream::short_topic_name(dead_letter_topic_) + ": " + std::string(text));
+  return {};
 }
 
 void InputInstance::submit(stream::Commit commit, int64_t records) {
@@ -387,7 +399,7 @@ void InputInstance::submit(stream::Commit commit, int64_t records) {
       --commits_in_flight_;
       counters_.in_flight.fetch_sub(records, std::memory_order_relaxed);
       if (!receipt) {
-        fail(receipt.error().within(who() + ": the commit of a batch failed"));
+        fail(receipt.error().within("the commit of a batch failed"));
         return;
       }
       pump();
@@ -398,7 +410,7 @@ void InputInstance::submit(stream::Commit commit, int64_t records) {
 std::string InputInstance::name_of(size_t index) const {
   if (!work_ || index >= work_->batch.records().size()) return "its records";
   const LogicRecord& record = work_->batch.records()[index];
-  return "record " + stream::to_string(record.id) + " of " + std::string(record.topic);
+  return "record " + stream::to_string(record.id) + " of " + stream::short_topic_name(record.topic);
 }
 
 }  // namespace fmesh::runtime

@@ -56,9 +56,9 @@ class InputInstance final : public Lifecycle {
   void take(std::vector<stream::ReceivedEntry> entries);
   void run();
   void ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns, size_t ran_to);
-  void commit_run(size_t done_to);
-  void handle_failures(size_t done_to, std::vector<size_t>& not_acked);
-  void dead_letter(size_t index, std::string_view text);
+  bool commit_run(size_t done_to);
+  Status handle_failures(size_t done_to, std::vector<size_t>& not_acked);
+  Status dead_letter(size_t index, std::string_view text);
   void report_unreadable();
   void wait_and_retry(std::string_view why);
   void submit(stream::Commit commit, int64_t records);

@@ -97,7 +97,7 @@ void Lifecycle::drain(int64_t limit_ms, std::function<void()> done) {
   if (!drained_) return;
   after_ms(limit_ms, [this] {
     if (!drained_) return;
-    log("warn", who() + " did not finish within the time it was given; what is not durable will be delivered again");
+    log("warn", "did not finish within the time it was given; what is not durable will be delivered again");
     close();
     ++generation_;
     set_state(InstanceState::kStopped);

@@ -75,8 +75,6 @@ class Lifecycle : public std::enable_shared_from_this<Lifecycle> {
   bool running() const { return state() == InstanceState::kRunning; }
   void log(std::string_view level, std::string_view text) const;
   void set_last_error(std::string text);
-  // How a person calls this instance: "enrich[0]".
-  std::string who() const { return spec_.component + "[" + std::to_string(spec_.instance_id) + "]"; }
 
   model::InstanceSpec spec_;
   InstanceEnvironment environment_;

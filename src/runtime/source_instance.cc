@@ -80,7 +80,7 @@ Status SourceInstance::open() {
     engine->in_place = engine->source->non_blocking();
     post([this, status = std::move(status)] {
       if (!status) {
-        fail(status.error().within(who()));
+        fail(status.error());
       } else {
         opened();
       }
@@ -159,7 +159,7 @@ void SourceInstance::read_done(uint64_t token, Result<ReadResult> result, int64_
   counters_.cpu_ns.fetch_add(cpu_ns, std::memory_order_relaxed);
   if (!result) {
     engine_->outputs->clear();
-    fail(result.error().within(who()));
+    fail(result.error());
     return;
   }
   const auto records = static_cast<int64_t>(engine_->outputs->records());
@@ -181,7 +181,7 @@ void SourceInstance::read_done(uint64_t token, Result<ReadResult> result, int64_
             --commits_in_flight_;
             if (!receipt) {
               tell_source([token, error = receipt.error()](Source& source) { source.failed(token, error); });
-              fail(receipt.error().within(who() + ": the commit of a batch failed"));
+              fail(receipt.error().within("the commit of a batch failed"));
               return;
             }
             counters_.in_flight.fetch_sub(records, std::memory_order_relaxed);

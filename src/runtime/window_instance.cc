@@ -7,6 +7,7 @@
 #include "runtime/consumer_options.h"
 #include "runtime/input_instance.h"
 #include "runtime/worker_pool.h"
+#include "stream/topic_name.h"
 
 namespace fmesh::runtime {
 
@@ -45,7 +46,7 @@ Status WindowInstance::open() {
     engine->in_place = engine->logic->non_blocking();
     post([this, status = std::move(status)] {
       if (!status) {
-        fail(status.error().within(who()));
+        fail(status.error());
       } else {
         opened();
       }
@@ -89,13 +90,17 @@ void WindowInstance::end_of_input() {
 
 void WindowInstance::pump() {
   while (running() && !processing_ && !waiting_) {
+    if (!engine_->outputs->writable()) {
+      engine_->outputs->notify_writable(waker());
+      return;
+    }
     if (!due_.empty()) {
       if (commits_in_flight_ >= kCommitsInFlightMax) return;
       work();
       continue;
     }
     if (windows_->open_records() > kWindowRecordsMax) {
-      fail(Error(ErrorKind::kFixInput, who() + ": open windows hold more than " + std::to_string(kWindowRecordsMax) +
+      fail(Error(ErrorKind::kFixInput, "open windows hold more than " + std::to_string(kWindowRecordsMax) +
                                            " records; make windowConfig's length or maxLagMs shorter"));
       return;
     }
@@ -155,8 +160,7 @@ void WindowInstance::take(std::vector<stream::ReceivedEntry> entries) {
   const size_t sources = std::max<size_t>(context_.inputs().size(), 1);
   stream::Commit commit;
   for (const Batch::Unreadable& bad : batch->unreadable()) {
-    log("error",
-        who() + ": entry " + stream::to_string(bad.id) + " can't be read and is passed over: " + bad.error.text());
+    log("error", "entry " + stream::to_string(bad.id) + " can't be read and is passed over: " + bad.error.text());
     commit.acks.push_back({consumer_, bad.id, stream::AckSet::all(), false});
   }
   engine_->outputs->begin_batch(environment_.clock->wall_ms());
@@ -166,8 +170,9 @@ void WindowInstance::take(std::vector<stream::ReceivedEntry> entries) {
       held_.emplace(ticket, Held{batch, i});
       // Windows close as the watermark passes, so that a large batch does not make records late or early.
       if (options_.event_time || options_.length_count > 0) queue(windows_->fire(0));
-    } else {
-      late(*batch, i, commit);
+    } else if (const Status passed_on = late(*batch, i, commit); !passed_on) {
+      fail(passed_on.error());
+      return;
     }
   }
   counters_.in_flight.store(static_cast<int64_t>(held_.size()), std::memory_order_relaxed);
@@ -175,14 +180,15 @@ void WindowInstance::take(std::vector<stream::ReceivedEntry> entries) {
   if (!commit.empty()) submit(std::move(commit));
 }
 
-void WindowInstance::late(const Batch& batch, size_t index, stream::Commit& commit) {
+Status WindowInstance::late(const Batch& batch, size_t index, stream::Commit& commit) {
   counters_.late.fetch_add(1, std::memory_order_relaxed);
   if (!options_.late_data_topic.empty()) {
     engine_->outputs->begin_record();
-    if (const Status added = engine_->outputs->add(options_.late_data_topic, batch.records()[index].record); !added)
-      log("error", who() + ": a late record could not be written: " + added.error().text());
+    const Status added = engine_->outputs->add(options_.late_data_topic, batch.records()[index].record);
+    if (!added) return fmesh::fail(added.error().within("a late record could not be written"));
   }
   commit.acks.push_back({consumer_, batch.entry_of(index).id, batch.only(index), false});
+  return {};
 }
 
 void WindowInstance::queue(std::vector<Windows::Fired> fired) {
@@ -223,7 +229,7 @@ void WindowInstance::work() {
         post([this] {
           if (!processing_ || !running()) return;
           set_state(InstanceState::kStuck);
-          log("error", who() + " is stuck: its code has not returned from a window");
+          log("error", "is stuck: its code has not returned from a window");
         });
       });
 }
@@ -241,7 +247,7 @@ void WindowInstance::ran() {
   const std::string why = failures.empty() ? "its effects could not be undone" : failures.back().text;
   engine_->effects->abandon();
   counters_.user_exceptions.fetch_add(1, std::memory_order_relaxed);
-  const std::string text = who() + " failed at a window of " + std::to_string(at_work_.size()) + " records: " + why;
+  const std::string text = "failed at a window of " + std::to_string(at_work_.size()) + " records: " + why;
   set_last_error(text);
   if (max_retries_ >= 0 && attempts_ >= max_retries_) {
     attempts_ = 0;
@@ -249,10 +255,13 @@ void WindowInstance::ran() {
     for (const LogicRecord& record : at_work_) {
       const Status added =
           add_dead_letter(*engine_->outputs, dead_letter_topic_, record, subscription_, spec_.component, why);
-      if (!added) log("error", who() + ": a dead letter could not be written: " + added.error().text());
+      if (!added) {
+        fail(added.error().within("a dead letter could not be written"));
+        return;
+      }
     }
     counters_.dead_letters.fetch_add(static_cast<int64_t>(at_work_.size()), std::memory_order_relaxed);
-    log("warn", text + "; its records go to " + dead_letter_topic_);
+    log("warn", text + "; its records go to " + stream::short_topic_name(dead_letter_topic_));
     commit_window();
     return;
   }
@@ -304,7 +313,7 @@ void WindowInstance::submit(stream::Commit commit) {
     post([this, receipt = std::move(receipt)] {
       --commits_in_flight_;
       if (!receipt) {
-        fail(receipt.error().within(who() + ": the commit of a window failed"));
+        fail(receipt.error().within("the commit of a window failed"));
         return;
       }
       pump();

@@ -48,7 +48,7 @@ class WindowInstance final : public Lifecycle {
 
   void take(std::vector<stream::ReceivedEntry> entries);
   int64_t time_of(const LogicRecord& record) const;
-  void late(const Batch& batch, size_t index, stream::Commit& commit);
+  Status late(const Batch& batch, size_t index, stream::Commit& commit);
   void queue(std::vector<Windows::Fired> fired);
   void work();
   void ran();

@@ -83,4 +83,10 @@ std::optional<int32_t> TopicName::partition_index() const {
   return index;
 }
 
+std::string short_topic_name(std::string_view full) {
+  for (const std::string_view prefix : {"persistent://public/default/", "persistent://"})
+    if (full.starts_with(prefix)) return std::string(full.substr(prefix.size()));
+  return std::string(full);
+}
+
 }  // namespace fmesh::stream

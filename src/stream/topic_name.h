@@ -27,4 +27,7 @@ struct TopicName {
   auto operator<=>(const TopicName&) const = default;
 };
 
+// How people read a full name: "orders" in public/default, "tenant/namespace/name" elsewhere. Any other text as it is.
+std::string short_topic_name(std::string_view full);
+
 }  // namespace fmesh::stream
