@@ -21,13 +21,17 @@ namespace {
 
 namespace json = boost::json;
 
+// Lines of standard input that are published together.
+constexpr size_t kPublishBatchRecords = 1'000;
+constexpr size_t kPublishBatchBytes = 1024 * 1024;
+
 struct StreamFlags {
   std::string data_directory, stream, from = "earliest", subscription, id, key, file;
   std::string retention_size, retention_time;
   std::vector<std::string> records, properties;
   int64_t limit = 10, time_ms = -1;
   int partitions = 0;
-  bool json = false, lines = false;
+  bool json = false;
 };
 
 net::HttpRequest request_for(const StreamFlags& flags, std::string method, const std::string& behind) {
@@ -95,6 +99,7 @@ int publish(const StreamFlags& flags) {
   auto control = Control::open(flags.data_directory, Reach::kEither);
   if (!control) return report(control.error(), flags.json);
   json::array ids;
+  size_t count = 0;
   const auto send = [&](json::array& records) -> Status {
     if (records.empty()) return {};
     net::HttpRequest request = request_for(flags, "POST", "/records");
@@ -102,23 +107,33 @@ int publish(const StreamFlags& flags) {
     records.clear();
     FMESH_TRY(const std::string answer, (*control)->ask(std::move(request)));
     FMESH_TRY(const json::value value, observe::parse_json(answer));
+    count += value.at("ids").as_array().size();
+    if (!flags.json) return {};
     for (const json::value& id : value.at("ids").as_array()) ids.push_back(id);
     return {};
   };
-  constexpr size_t kLinesPerRequest = 1'000;
   json::array batch;
   for (const std::string& record : flags.records) batch.push_back(to_record(flags, record, *properties));
   Status sent = send(batch);
-  if (sent && flags.lines) {
+  if (flags.records.empty()) {
+    // What a person types is sent at once.
+    const size_t batch_max_bytes = isatty(STDIN_FILENO) != 0 ? 0 : kPublishBatchBytes;
+    size_t batch_bytes = 0;
     std::string line;
     while (sent && std::getline(std::cin, line)) {
       batch.push_back(to_record(flags, line, *properties));
-      if (batch.size() == kLinesPerRequest) sent = send(batch);
+      batch_bytes += line.size();
+      if (batch_bytes < batch_max_bytes && batch.size() < kPublishBatchRecords) continue;
+      sent = send(batch);
+      batch_bytes = 0;
     }
     if (sent) sent = send(batch);
   }
-  if (!sent) return report(sent.error(), flags.json);
-  const size_t count = ids.size();
+  if (!sent) {
+    return report(
+        count > 0 ? sent.error().within(std::to_string(count) + " records were published, then") : sent.error(),
+        flags.json);
+  }
   print(flags.json ? observe::to_text(json::object{{"ids", std::move(ids)}}) + "\n"
                    : std::to_string(count) + (count == 1 ? " record\n" : " records\n"));
   return kExitOk;
@@ -183,14 +198,14 @@ void add_stream(CLI::App& app, Exit& exit) {
 
   CLI::App* send = add_verb(*parent, "publish", "Append records", *flags);
   add_name(send, *flags);
-  send->add_option("RECORD", flags->records, "Payloads, one record each");
+  send->add_option("RECORD", flags->records,
+                   "Payloads, one record each; without any, every line of standard input is one");
   send->add_option("--key", flags->key, "The key of each record");
   send->add_option("--property", flags->properties, "A property of each record")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
-  send->add_flag("--lines", flags->lines, "Also every line of standard input");
   send->footer(
-      "Examples:\n  fmesh stream publish orders '{\"id\": 1}' --key k1\n  fmesh stream publish orders --lines < "
+      "Examples:\n  fmesh stream publish orders '{\"id\": 1}' --key k1\n  fmesh stream publish orders < "
       "orders.jsonl");
   send->callback([flags, &exit] { exit.code = publish(*flags); });
 
