@@ -15,11 +15,11 @@ struct Identity : fmesh::Function<std::string_view, std::string_view> {
 // Adds 1 to the member "count" of a JSON object and leaves the rest as it is.
 struct ChangeField : fmesh::Function<std::string_view, std::string_view> {
   std::optional<std::string_view> process(const std::string_view& payload, fmesh::Context&) override {
-    const std::optional<std::string_view> count = fmesh::json::field(payload, "count");
+    const std::optional<std::string_view> count = fmesh::json::member(payload, "count");
     if (!count) throw fmesh::JsonError("count is missing");
     char digits[24];
     const char* end = std::to_chars(digits, digits + sizeof digits, fmesh::json::parse<int64_t>(*count) + 1).ptr;
-    fmesh::json::set_field(changed_, payload, "count", {digits, static_cast<size_t>(end - digits)});
+    fmesh::json::set(changed_, payload, "count", {digits, static_cast<size_t>(end - digits)});
     return changed_;
   }
 

@@ -15,6 +15,7 @@
 
 #include <fmesh/abi.h>
 #include <fmesh/json.h>
+#include <fmesh/json_path.h>
 
 #include <array>
 #include <cstdio>
@@ -119,7 +120,7 @@ class Context {
   // there.
   template <class T>
   T config(std::string_view name, T fallback) const {
-    const std::optional<std::string_view> text = json::field(from_abi(host_.config(instance_)), name);
+    const std::optional<std::string_view> text = json::member(from_abi(host_.config(instance_)), name);
     if (!text) return fallback;
     try {
       return json::parse<T>(*text);

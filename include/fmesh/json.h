@@ -1,5 +1,5 @@
 // JSON for function authors: structs that are described once with FMESH_JSON read themselves from a payload and write
-// themselves to one. set_field() changes one member of a text and leaves every other byte as it is.
+// themselves to one. json_path.h reads and changes parts of a text without a struct.
 //
 //   struct Order { std::string id; double amount = 0; std::vector<std::string> items; };
 //   FMESH_JSON(Order, id, amount, items)
@@ -203,44 +203,6 @@ std::string dump(const T& value) {
   std::string out;
   write(out, value);
   return out;
-}
-
-// The text of a top-level member, or nothing. Throws JsonError if `text` is not an object.
-inline std::optional<std::string_view> field(std::string_view text, std::string_view name) {
-  std::optional<std::string_view> found;
-  Reader reader(text);
-  reader.object([&](std::string_view member) {
-    const bool match = member == name;
-    const std::string_view value = reader.skip();
-    if (match) found = value;
-  });
-  return found;
-}
-
-// `text` with the top-level member `name` set to `value`, which is JSON text; all other bytes stay as they are. The
-// member is added at the end if it is not there. Throws JsonError if `text` is not an object.
-inline void set_field(std::string& out, std::string_view text, std::string_view name, std::string_view value) {
-  Reader reader(text);
-  std::optional<std::string_view> found;
-  bool empty = true;
-  reader.object([&](std::string_view member) {
-    empty = false;
-    const bool match = member == name;
-    const std::string_view old = reader.skip();
-    if (match) found = old;
-  });
-  const char* const close = reader.position() - 1;
-  const char* const from = found ? found->data() : close;
-  const char* const to = found ? found->data() + found->size() : close;
-  out.clear();
-  out.append(text.data(), from);
-  if (!found) {
-    if (!empty) out += ',';
-    write_string(out, name);
-    out += ':';
-  }
-  out.append(value);
-  out.append(to, text.data() + text.size());
 }
 
 }  // namespace fmesh::json

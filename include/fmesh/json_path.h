@@ -1,6 +1,6 @@
-// Parts of a JSON text by path, without a tree: find() looks a value up, next() walks members and elements, set()
-// replaces one value and keeps every other byte. They read only as far as the value, so what lies behind it is neither
-// checked nor changed.
+// Parts of a JSON text by path, without a tree: find() and member() look a value up, next() walks members and elements,
+// set() replaces one value and keeps every other byte. They read only as far as the value, so what lies behind it is
+// neither checked nor changed.
 //
 // A path is member names and indexes: "customer.address", "items[2].id". A name with a dot or a bracket in it is
 // quoted:
@@ -12,6 +12,7 @@
 #include <fmesh/json_text.h>
 
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,12 +35,13 @@ inline const char* skip_space(const char* at, const char* end) {
 
 // `at` is behind the opening quote. Returns what is behind the closing one, or null.
 inline const char* skip_string(const char* at, const char* end) {
-  while (at != end) {
+  while (true) {
+    at = plain_end(at, end);
+    if (at == end) return nullptr;
     if (*at == '"') return at + 1;
     if (*at == '\\' && ++at == end) return nullptr;
     ++at;
   }
-  return nullptr;
 }
 
 // Returns what is behind the value that begins at `at`, or null. Brackets inside are counted, not matched by kind.
@@ -214,6 +216,15 @@ inline Value find(std::string_view text, std::string_view path) {
     value = detail::child(value, step);
   }
   return value;
+}
+
+// The member `name` of the object `text`, whatever characters the name has.
+inline std::optional<std::string_view> member(std::string_view text, std::string_view name) {
+  detail::Step step;
+  step.name = name;
+  const Value value = detail::child(detail::whole(text), step);
+  if (value.type == Type::kNone || value.type == Type::kInvalid) return std::nullopt;
+  return value.raw;
 }
 
 // `text` with the value at `path` replaced by the JSON text `value`. A last member that its object does not have is

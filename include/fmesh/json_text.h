@@ -35,6 +35,30 @@ namespace json {
 // Nesting beyond this is refused, as it would fill the stack.
 inline constexpr int kDepthMax = 100;
 
+namespace detail {
+
+// The first byte from `at` on that is not plain text of a string: '"', '\\' or a control character; `end` if there is
+// none. Looks at eight bytes at a time.
+inline const char* plain_end(const char* at, const char* end) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  constexpr uint64_t kOnes = 0x0101010101010101, kHighs = 0x8080808080808080;
+  while (end - at >= 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, at, sizeof word);
+    const uint64_t quote = word ^ kOnes * '"', slash = word ^ kOnes * '\\';
+    // The lowest bit that is set marks the first such byte; higher ones may be wrong.
+    const uint64_t found =
+        (((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash) | ((word - kOnes * 0x20) & ~word)) & kHighs;
+    if (found != 0) return at + __builtin_ctzll(found) / 8;
+    at += 8;
+  }
+#endif
+  while (at != end && *at != '"' && *at != '\\' && static_cast<unsigned char>(*at) >= 0x20) ++at;
+  return at;
+}
+
+}  // namespace detail
+
 // Reads one JSON text from left to right (RFC 8259).
 class Reader {
  public:
@@ -92,23 +116,19 @@ class Reader {
   std::string_view string(std::string& buffer) {
     expect('"');
     const char* start = at_;
-    while (at_ != end_ && *at_ != '"' && *at_ != '\\') {
-      if (static_cast<unsigned char>(*at_) < 0x20) fail("a control character in a string");
-      ++at_;
-    }
-    if (at_ == end_) fail("the string does not end");
-    if (*at_ == '"') return {start, static_cast<size_t>(at_++ - start)};
+    at_ = detail::plain_end(at_, end_);
+    if (at_ != end_ && *at_ == '"') return {start, static_cast<size_t>(at_++ - start)};
     buffer.assign(start, at_);
     while (true) {
       if (at_ == end_) fail("the string does not end");
-      const char c = *at_++;
-      if (c == '"') return buffer;
+      const char c = *at_;
       if (static_cast<unsigned char>(c) < 0x20) fail("a control character in a string");
-      if (c == '\\') {
-        escape(buffer);
-      } else {
-        buffer += c;
-      }
+      ++at_;
+      if (c == '"') return buffer;
+      escape(buffer);
+      start = at_;
+      at_ = detail::plain_end(at_, end_);
+      buffer.append(start, at_);
     }
   }
 
@@ -255,7 +275,7 @@ inline void write_string(std::string& out, std::string_view text) {
   out += '"';
   for (size_t i = 0; i < text.size();) {
     const size_t start = i;
-    while (i < text.size() && text[i] != '"' && text[i] != '\\' && static_cast<unsigned char>(text[i]) >= 0x20) ++i;
+    i = static_cast<size_t>(detail::plain_end(text.data() + i, text.data() + text.size()) - text.data());
     out.append(text, start, i - start);
     if (i == text.size()) break;
     const char c = text[i++];

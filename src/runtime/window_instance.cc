@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fmesh/json.h"
+#include "fmesh/json_path.h"
 #include "runtime/consumer_options.h"
 #include "runtime/input_instance.h"
 #include "runtime/worker_pool.h"
@@ -143,7 +144,7 @@ int64_t WindowInstance::time_of(const LogicRecord& record) const {
   if (!options_.event_time) return environment_.clock->wall_ms();
   if (!options_.event_time_field.empty()) {
     try {
-      if (const auto text = json::field(record.record.payload, options_.event_time_field))
+      if (const auto text = json::member(record.record.payload, options_.event_time_field))
         return json::parse<int64_t>(*text);
     } catch (const JsonError&) {
       // Falls through: a record without a readable time counts by its own.

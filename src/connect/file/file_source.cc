@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "connect/file/csv.h"
 #include "fmesh/json.h"
+#include "fmesh/json_path.h"
 
 namespace fmesh::connect {
 namespace {
@@ -329,14 +330,14 @@ class FileSource final : public runtime::Source {
       reader.skip();
       reader.finish();
       if (!key_.empty()) {
-        const std::optional<std::string_view> value = json::field(text, key_);
+        const std::optional<std::string_view> value = json::member(text, key_);
         if (!value || *value == "null") return "there is no \"" + key_ + "\" for the key";
         key = value->starts_with('"') ? json::parse<std::string>(*value) : std::string(*value);
         record.key = key;
         record.has_key = true;
       }
       if (!event_time_.empty()) {
-        const std::optional<std::string_view> value = json::field(text, event_time_);
+        const std::optional<std::string_view> value = json::member(text, event_time_);
         if (!value) return "there is no \"" + event_time_ + "\" for the event time";
         record.event_time_ms = json::parse<int64_t>(*value);
       }

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "fmesh/json.h"
+#include "fmesh/json_path.h"
 #include "net/address.h"
 #include "net/http.h"
 
@@ -204,13 +205,13 @@ class HttpSource final : public runtime::Source {
       }
       try {
         if (!key_.empty() && !row.has_key) {
-          const auto value = json::field(text, key_);
+          const auto value = json::member(text, key_);
           if (!value) return "record " + std::to_string(rows.size()) + ": there is no \"" + key_ + "\" for the key";
           row.key = value->starts_with('"') ? json::parse<std::string>(*value) : std::string(*value);
           row.has_key = true;
         }
         if (!event_time_.empty()) {
-          const auto value = json::field(text, event_time_);
+          const auto value = json::member(text, event_time_);
           if (!value)
             return "record " + std::to_string(rows.size()) + ": there is no \"" + event_time_ + "\" for the event time";
           row.event_time_ms = json::parse<int64_t>(*value);

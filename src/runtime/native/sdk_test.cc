@@ -67,6 +67,33 @@ TEST(Json, RefusesWhatIsNotJson) {
   EXPECT_NE(error_of(R"({"deep":)" + std::string(100'000, '[')), "no error");
 }
 
+TEST(Json, FindsTheEndOfPlainTextWhereverItIs) {
+  for (size_t size = 0; size <= 20; ++size) {
+    for (size_t at = 0; at < size; ++at) {
+      for (int byte = 0; byte < 256; ++byte) {
+        std::string text(size, '\x80');
+        text[at] = static_cast<char>(byte);
+        const bool special = byte == '"' || byte == '\\' || byte < 0x20;
+        EXPECT_EQ(json::detail::plain_end(text.data(), text.data() + size) - text.data(), special ? at : size);
+      }
+    }
+  }
+}
+
+TEST(Json, ReadsAndWritesStringsWithEscapesAtAnyPlace) {
+  for (size_t before = 0; before < 12; ++before) {
+    for (const char* special : {"\"", "\\", "\n", "\x01", "\xc3\xa9", "\"\\"}) {
+      const std::string text = std::string(before, 'a') + special + std::string(10, 'b');
+      std::string written;
+      json::write_string(written, text);
+      EXPECT_EQ(json::parse<std::string>(written), text) << written;
+    }
+  }
+  EXPECT_THROW(json::parse<std::string>("\"aaaaaaaaaa\x1f\""), JsonError);
+  EXPECT_THROW(json::parse<std::string>("\"aaaaaaaaaa\\n\x1f\""), JsonError);
+  EXPECT_THROW(json::parse<std::string>("\"aaaaaaaaaa"), JsonError);
+}
+
 TEST(JsonPath, FindsMembersAndElements) {
   const std::string_view text = R"({"a":{"b":[10,{"c.d":"x"}]},"\u0065":1})";
   EXPECT_EQ(json::find(text, "a.b[0]").raw, "10");
