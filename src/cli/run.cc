@@ -100,7 +100,8 @@ int run(RunFlags& flags) {
     if (flags.json) print(observe::to_text(boost::json::object{{"ended", true}, {"exitCode", code}}) + "\n");
     return code;
   };
-  return flags.no_restart ? host(local::HostStart{}) : local::run_with_parent(host);
+  if (flags.no_restart) return host(local::HostStart{});
+  return local::run_with_parent(host, {.has_end = flags.host.until_drained});
 }
 
 }  // namespace

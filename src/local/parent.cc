@@ -86,14 +86,48 @@ bool wait_or_stop(int64_t delay_ms, const sigset_t& signals) {
   ::_exit(code);
 }
 
+// The first line of a crash note says what happened where, the second which command shows the record.
+std::string headline(const std::string& note) { return note.substr(0, note.find('\n')); }
+
+// What happened where, without the signal and what other threads did.
+std::string_view place_of(std::string_view note) {
+  note = note.substr(0, note.find('\n'));
+  return note.substr(0, note.find(" ("));
+}
+
+// What a person can do about a record that kills the host.
+void print_way_out(const std::string& note, int deaths) {
+  const std::string place(place_of(note));
+  std::fprintf(stderr,
+               "fmesh: the host died %d times like this: %s.\n"
+               "  Correct the function and build it: the mesh goes on from what is durable.\n",
+               deaths, place.c_str());
+  const size_t end = note.find('\n');
+  if (end == std::string::npos) return;
+  std::fprintf(
+      stderr,
+      "  Look at the record: %s\n"
+      "  Or pass over it: fmesh stream seek STREAM --subscription NAME --id ID, with the id of the next record\n"
+      "  (fmesh stream ls shows the subscriptions, fmesh stream peek the ids).\n",
+      note.c_str() + end + 1);
+}
+
 }  // namespace
+
+int Deaths::count(std::string_view note) {
+  const std::string_view place = place_of(note);
+  if (place.empty()) return 0;
+  if (counts_.size() >= kPlacesMax) counts_.clear();
+  const auto found = counts_.find(place);
+  return found != counts_.end() ? ++found->second : (counts_[std::string(place)] = 1);
+}
 
 int64_t restart_delay_ms(int restarts_in_a_row) {
   if (restarts_in_a_row <= 0) return 0;
   return std::min(kRestartBackoffMaxMs, kRestartBackoffMinMs << std::min(restarts_in_a_row - 1, 20));
 }
 
-int run_with_parent(const std::function<int(HostStart)>& host) {
+int run_with_parent(const std::function<int(HostStart)>& host, ParentOptions options) {
   const sigset_t signals = watched_signals();
   sigset_t before;
   ::sigprocmask(SIG_BLOCK, &signals, &before);
@@ -101,6 +135,7 @@ int run_with_parent(const std::function<int(HostStart)>& host) {
   start.crash_note_fd = ::memfd_create("fmesh-crash-note", MFD_CLOEXEC);
   const pid_t parent = ::getpid();
   int in_a_row = 0;
+  Deaths deaths;
   while (true) {
     std::fflush(nullptr);
     const int64_t started = monotonic_ms();
@@ -116,16 +151,23 @@ int run_with_parent(const std::function<int(HostStart)>& host) {
     const std::string note = take_note(start.crash_note_fd);
     if (ended.told_to_stop) return replace ? 1 : 128 + WTERMSIG(ended.status);
 
-    in_a_row = monotonic_ms() - started >= kRestartForgetMs ? 1 : in_a_row + 1;
-    const int64_t delay = restart_delay_ms(in_a_row);
+    const bool was_well = monotonic_ms() - started >= kRestartForgetMs;
+    in_a_row = was_well ? 1 : in_a_row + 1;
+    if (was_well) deaths.forget();
+    const int64_t delay = std::min(restart_delay_ms(in_a_row), options.backoff_max_ms);
+    const int deaths_here = replace ? 0 : deaths.count(note);
+    const bool is_last = options.has_end && deaths_here >= kDeathsAtOneRecordMax;
     if (replace) {
       std::fprintf(stderr, "fmesh: too many instances hold their worker past the timeout; the host is replaced\n");
     } else {
-      std::fprintf(stderr,
-                   "fmesh: the host died: %s (signal %d)%s%s; it starts again from the durable state in %lld ms\n",
-                   ::strsignal(WTERMSIG(ended.status)), WTERMSIG(ended.status), note.empty() ? "" : ": ", note.c_str(),
-                   static_cast<long long>(delay));
+      std::fprintf(stderr, "fmesh: the host died: %s (signal %d)%s%s", ::strsignal(WTERMSIG(ended.status)),
+                   WTERMSIG(ended.status), note.empty() ? "" : ": ", headline(note).c_str());
+      if (!is_last)
+        std::fprintf(stderr, "; it starts again from the durable state in %lld ms", static_cast<long long>(delay));
+      std::fputc('\n', stderr);
     }
+    if (deaths_here > 0 && deaths_here % kDeathsAtOneRecordMax == 0) print_way_out(note, deaths_here);
+    if (is_last) return kExitPoisonRecord;
     if (wait_or_stop(delay, signals)) return 1;
     ++start.restarts;
   }

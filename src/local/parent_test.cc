@@ -52,6 +52,49 @@ TEST(Parent, EmptiesTheCrashNoteForTheNextHost) {
             0);
 }
 
+// A host that dies at `place(restarts)` with each start, as the crash handler would note it.
+template <class Place>
+int die_again_and_again(ParentOptions options, Place place) {
+  return exit_code_of([&] {
+    return run_with_parent(
+        [&](HostStart start) {
+          const std::string note = place(start.restarts);
+          if (note.empty()) return static_cast<int>(40 + start.restarts);
+          if (write(start.crash_note_fd, note.data(), note.size()) != static_cast<ssize_t>(note.size())) return 9;
+          raise(SIGKILL);
+          return 8;
+        },
+        options);
+  });
+}
+
+TEST(Parent, EndsARunThatHasAnEndWhenOneRecordKillsTheHostAgainAndAgain) {
+  const auto one_record = [](int64_t) { return std::string("function f, crashed at record 1:2 (SIGSEGV)\npeek\n"); };
+  EXPECT_EQ(die_again_and_again({.has_end = true, .backoff_max_ms = 1}, one_record), kExitPoisonRecord);
+}
+
+TEST(Parent, GoesOnWhenTheRecordsDifferOrTheRunHasNoEnd) {
+  const auto other_records = [](int64_t restarts) {
+    if (restarts == kDeathsAtOneRecordMax) return std::string();
+    return "function f, crashed at record 1:" + std::to_string(restarts) + " (SIGSEGV)\n";
+  };
+  EXPECT_EQ(die_again_and_again({.has_end = true, .backoff_max_ms = 1}, other_records), 40 + kDeathsAtOneRecordMax);
+  const auto one_record = [](int64_t restarts) {
+    return std::string(restarts == kDeathsAtOneRecordMax ? "" : "function f, crashed at record 1:2 (SIGSEGV)\n");
+  };
+  EXPECT_EQ(die_again_and_again({.backoff_max_ms = 1}, one_record), 40 + kDeathsAtOneRecordMax);
+}
+
+TEST(Parent, CountsDeathsByFunctionAndRecordWhateverTheSignal) {
+  Deaths deaths;
+  EXPECT_EQ(deaths.count("function f, crashed at record 1:2 (SIGSEGV)\npeek"), 1);
+  EXPECT_EQ(deaths.count("function g, crashed at record 1:2 (SIGSEGV)"), 1);
+  EXPECT_EQ(deaths.count("function f, crashed at record 1:2 (SIGABRT)"), 2);
+  EXPECT_EQ(deaths.count(""), 0);
+  deaths.forget();
+  EXPECT_EQ(deaths.count("function f, crashed at record 1:2 (SIGABRT)"), 1);
+}
+
 TEST(Parent, PassesSignalsOnAndDoesNotRestartThen) {
   EXPECT_EQ(exit_code_of([] {
               return run_with_parent([](HostStart start) {

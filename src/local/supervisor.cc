@@ -186,7 +186,7 @@ void Supervisor::wait_started(Slots slots, int64_t deadline_ns, int64_t pause_ms
     if (!*alive) return;
     std::erase_if(slots, [](const auto& slot) { return slot->instance->stats().state != InstanceState::kStarting; });
     if (slots.empty() || stopping_ || environment_.clock->monotonic_ns() >= deadline_ns) return done();
-    const int64_t next_pause_ms = std::clamp<int64_t>(pause_ms * 2, 1, 20);
+    const int64_t next_pause_ms = std::clamp<int64_t>(pause_ms * 2, 1, kStartedLookMaxMs);
     environment_.control->post_after(next_pause_ms, [this, alive, slots = std::move(slots), deadline_ns, next_pause_ms,
                                                      done = std::move(done)]() mutable {
       if (*alive) wait_started(std::move(slots), deadline_ns, next_pause_ms, std::move(done));

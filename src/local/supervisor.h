@@ -44,6 +44,8 @@ struct SupervisorOptions {
 
 // How long the start waits for a component that is slow to open before the sources start without it.
 inline constexpr int64_t kStartLimitMs = 5'000;
+// While components open, it looks this often at most; every look of a start is on the way to the first record.
+inline constexpr int64_t kStartedLookMaxMs = 4;
 // One look at backlog and rate per this time, for components that scale.
 inline constexpr int64_t kScalingIntervalMs = 1'000;
 // Instances that don't end within their limit are given this much more, then left behind.

@@ -3,6 +3,10 @@
 // prints the note of the crashing thread and ends the process as the signal would have; a parent restarts it from the
 // durable state.
 //
+// A function may also crash on a thread that it started itself, which has no note. The handler then looks for a library
+// among the frames of the crash: a LibraryNote says whose it is, and the notes of the other threads say what was at
+// work.
+//
 // Notes belong to their thread. The handler belongs to the process and uses only what signal handlers may use.
 #pragma once
 
@@ -34,9 +38,29 @@ class WorkNoteScope {
   const WorkNote* outer_;
 };
 
-// On SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT writes one line that names function, record and signal to `note_fd`
-// and a backtrace to `trace_fd` (both may be the same), then lets the signal end the process. Call once, before threads
-// start; threads that open a WorkNoteScope also survive the overflow of their stack long enough to say so.
+// While it lives, crashes in the code of the library that holds `code` count as those of `component`. At most
+// kLibraryNotesMax at a time are known; a crash in others is reported without the component.
+inline constexpr size_t kLibraryNotesMax = 256;
+struct LibraryNote {
+  const char* component = "";     // terminated
+  const void* library = nullptr;  // where it is loaded
+};
+class LibraryNoteScope {
+ public:
+  LibraryNoteScope(const char* component, const void* code);
+  ~LibraryNoteScope();
+  LibraryNoteScope(const LibraryNoteScope&) = delete;
+  LibraryNoteScope& operator=(const LibraryNoteScope&) = delete;
+
+ private:
+  LibraryNote note_;
+  size_t slot_ = kLibraryNotesMax;
+};
+
+// On SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT writes one line that names function, record and signal to `note_fd`,
+// a second one with the command that shows the record if there is one, and a backtrace to `trace_fd` (both may be the
+// same), then lets the signal end the process. Call once, before threads start; threads that open a WorkNoteScope also
+// survive the overflow of their stack long enough to say so.
 void install_crash_handler(int note_fd, int trace_fd);
 
 }  // namespace fmesh::runtime

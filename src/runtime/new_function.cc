@@ -6,20 +6,22 @@
 #include <filesystem>
 #include <fstream>
 #include <string_view>
+#include <utility>
 
 namespace fmesh::runtime {
 namespace {
 
-// {name} is the function's name, {class} its class in C++, {file} its name where - is not allowed.
+// {name} is the function's name, {class} its class in C++, {file} its name where - is not allowed, {source} and {sink}
+// the components beside it in the mesh.
 constexpr std::string_view kCmake = R"(cmake_minimum_required(VERSION 3.20)
 project({name} LANGUAGES CXX)
 
 find_package(fmesh REQUIRED)
 
 # The library that mesh.yaml names.
-add_library({file} MODULE {file}.cc)
-target_link_libraries({file} PRIVATE fmesh::function)
-set_target_properties({file} PROPERTIES PREFIX "" CXX_VISIBILITY_PRESET hidden)
+add_library({file}_function MODULE {file}.cc)
+target_link_libraries({file}_function PRIVATE fmesh::function)
+set_target_properties({file}_function PROPERTIES PREFIX "" OUTPUT_NAME {file} CXX_VISIBILITY_PRESET hidden)
 
 enable_testing()
 add_executable({file}_test {file}_test.cc)
@@ -96,7 +98,7 @@ void prices_an_order() {
   expect(!host.outputs().empty() &&
              host.outputs()[0].payload == R"__({"id":"a1","quantity":3,"price_cents":250,"total_cents":750})__",
          "the total is quantity times price");
-  expect(host.counters()["orders"] == 1, "the order is counted");
+  expect(host.counter("orders") == 1, "the order is counted");
 }
 
 void fails_what_is_no_order() {
@@ -125,7 +127,7 @@ metadata:
   name: {name}
 spec:
   sources:
-    - name: orders
+    - name: {source}
       sourceType: generator
       sourceConfig:
         rate: 2
@@ -146,7 +148,7 @@ spec:
       output:
         topic: {name}-priced
   sinks:
-    - name: show
+    - name: {sink}
       sinkType: console
       sinkConfig: {}
       input:
@@ -161,11 +163,70 @@ A function for fmesh. `{file}.h` holds it, `{file}.cc` exports it, `{file}_test.
 |---|---|
 | build it | `cmake -B build && cmake --build build` |
 | test it | `ctest --test-dir build --output-on-failure` |
-| run it | `fmesh run mesh.yaml` |
+| run it | `fmesh run mesh.yaml`; Ctrl-C ends it, `--until-drained` ends it after the last record |
+| begin anew | `rm -r .fmesh`: the streams, the state and how far they were read |
 
-It needs an installed fmesh (`cmake --install`, or the Debian package) and a compiler for C++20; for another place than the
-system's, `cmake -B build -DCMAKE_PREFIX_PATH=/where/fmesh/is`. While `fmesh run` runs, a rebuilt library is taken up with the
-next change of mesh.yaml; the old one is never changed under a running function.
+It needs an installed fmesh (`cmake --install`, or the Debian package), CMake and a compiler for C++20. CMake finds fmesh if the
+program is on the PATH; else say where it is: `cmake -B build -DCMAKE_PREFIX_PATH=/where/fmesh/is`.
+
+While `fmesh run` runs, a rebuilt library is taken up with the next change of mesh.yaml; the old one is never changed under a
+running function.
+)";
+
+constexpr std::string_view kIgnored = R"(/build/
+/.fmesh/
+)";
+
+// `fmesh new mesh`: runs as it is and shows what each part is for.
+constexpr std::string_view kMeshOnly =
+    R"(# {name}: a generator makes orders, a jq expression works on each, the console shows them.
+#   fmesh run {name}/mesh.yaml
+apiVersion: compute.functionmesh.io/v1alpha1
+kind: FunctionMesh
+metadata:
+  name: {name}
+spec:
+  sources:
+    - name: orders
+      sourceType: generator
+      sourceConfig:
+        rate: 2
+        count: 20
+        template: '{"order": {{seq}}, "items": 3, "price": 5}'
+      output:
+        topic: orders
+  functions:
+    - name: total
+      className: map
+      genericRuntime:
+        language: builtin
+      funcConfig:
+        expression: '. + {total: (.items * .price)}'
+      input:
+        topics: [orders]
+      output:
+        topic: totals
+  sinks:
+    - name: show
+      sinkType: console
+      sinkConfig: {}
+      input:
+        topics: [totals]
+)";
+
+constexpr std::string_view kMeshReadme = R"(# {name}
+
+A mesh of three components: `orders` (generator) -> `total` (built-in function `map`, a jq expression) -> `show` (console).
+
+| to | type |
+|---|---|
+| check it | `fmesh validate mesh.yaml` |
+| see it | `fmesh graph mesh.yaml` |
+| run it | `fmesh run mesh.yaml` |
+| look up a field | `fmesh explain functionmesh.spec.functions` |
+
+Next: replace the generator by a `file` or `http` source, change the expression, or add a function of your own with
+`fmesh new function NAME`.
 )";
 
 std::string replaced(std::string_view text, std::string_view mark, const std::string& with) {
@@ -190,11 +251,24 @@ std::string class_name(const std::string& name) {
   return out;
 }
 
+// `usual`, unless the function has that name.
+std::string other_name(const std::string& usual, const std::string& name, const std::string& instead) {
+  return usual == name ? instead : usual;
+}
+
+std::vector<ProjectFile> filled(std::vector<ProjectFile> files,
+                                const std::vector<std::pair<std::string_view, std::string>>& marks) {
+  for (ProjectFile& one : files) {
+    for (const auto& [mark, with] : marks) one.text = replaced(one.text, mark, with);
+  }
+  return files;
+}
+
 constexpr size_t kNameBytesMax = 43;  // what a resource's name may have, so that the pods' names fit
 
 }  // namespace
 
-Status check_function_name(const std::string& name) {
+Status check_project_name(const std::string& name) {
   const bool letters = std::all_of(name.begin(), name.end(),
                                    [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
   if (letters && !name.empty() && name.size() <= kNameBytesMax && name[0] >= 'a' && name[0] <= 'z' &&
@@ -217,32 +291,41 @@ Status check_function_name(const std::string& name) {
   good.resize(std::min(good.size(), kNameBytesMax));
   while (!good.empty() && good.back() == '-') good.pop_back();
   return fail(ErrorKind::kFixInput,
-              fmt::format("found the name \"{}\", expected a to z, 0 to 9 and -, beginning with a letter, at most {} "
-                          "characters; e.g. {}",
+              fmt::format("the name \"{}\" has to have a to z, 0 to 9 and - only, begin with a letter, not end "
+                          "with -, and be no longer than {}; e.g. {}",
                           name, kNameBytesMax, good.empty() ? "my-function" : good));
 }
 
 std::vector<ProjectFile> function_project(const std::string& name) {
   const std::string file = replaced(name, "-", "_");
-  std::vector<ProjectFile> files = {{"CMakeLists.txt", std::string(kCmake)}, {file + ".h", std::string(kHeader)},
-                                    {file + ".cc", std::string(kSource)},    {file + "_test.cc", std::string(kTest)},
-                                    {"mesh.yaml", std::string(kMesh)},       {"README.md", std::string(kReadme)}};
-  for (ProjectFile& one : files) {
-    one.text = replaced(replaced(replaced(one.text, "{name}", name), "{file}", file), "{class}", class_name(name));
-  }
-  return files;
+  return filled({{"CMakeLists.txt", std::string(kCmake)},
+                 {file + ".h", std::string(kHeader)},
+                 {file + ".cc", std::string(kSource)},
+                 {file + "_test.cc", std::string(kTest)},
+                 {"mesh.yaml", std::string(kMesh)},
+                 {"README.md", std::string(kReadme)},
+                 {".gitignore", std::string(kIgnored)}},
+                {{"{name}", name},
+                 {"{file}", file},
+                 {"{class}", other_name(class_name(name), "Order", "OrderFunction")},
+                 {"{source}", other_name("orders", name, "make-orders")},
+                 {"{sink}", other_name("show", name, "console")}});
 }
 
-Status write_function_project(const std::string& name, const std::string& directory) {
-  FMESH_CHECK(check_function_name(name));
+std::vector<ProjectFile> mesh_project(const std::string& name) {
+  return filled({{"mesh.yaml", std::string(kMeshOnly)}, {"README.md", std::string(kMeshReadme)}}, {{"{name}", name}});
+}
+
+Status write_project(const std::vector<ProjectFile>& project, const std::string& directory) {
   namespace files = std::filesystem;
   std::error_code code;
   if (files::exists(directory, code) && !(files::is_directory(directory, code) && files::is_empty(directory, code))) {
-    return fail(ErrorKind::kFixInput, fmt::format("{} exists already; choose another name or remove it", directory));
+    return fail(ErrorKind::kFixInput,
+                fmt::format("{} exists already and is not empty; choose another name or remove it", directory));
   }
   files::create_directories(directory, code);
   if (code) return fail(ErrorKind::kRetryLater, fmt::format("{} can't be made: {}", directory, code.message()));
-  for (const ProjectFile& one : function_project(name)) {
+  for (const ProjectFile& one : project) {
     const files::path path = files::path(directory) / one.path;
     std::ofstream out(path, std::ios::binary);
     out << one.text;

@@ -32,10 +32,12 @@ FakeBatch run(const std::string& name, const std::string& config, const std::vec
 }
 
 std::string config_error(const std::string& name, const std::string& config) {
-  const auto logic = make_logic(spec_of(name, config), "");
-  if (logic) return "no error";
-  EXPECT_EQ(logic.error().kind(), ErrorKind::kFixInput);
-  return logic.error().text();
+  FakeLogicContext context(spec_of(name, config));
+  const auto logic = make_logic(context.spec(), "");
+  const Status status = logic ? (*logic)->open(context) : fail(logic.error());
+  if (status) return "no error";
+  EXPECT_EQ(status.error().kind(), ErrorKind::kFixInput);
+  return status.error().text();
 }
 
 TEST(Builtin, IdentityPassesRecordsOnWholeWithKeyAndProperties) {
@@ -90,6 +92,8 @@ TEST(Builtin, ARecordThatDoesNotFitFailsAloneOrIsDropped) {
 TEST(Builtin, AWrongConfigurationIsNamedByItsField) {
   EXPECT_THAT(config_error("filter", "{}"), HasSubstr("funcConfig.expression is missing"));
   EXPECT_THAT(config_error("filter", R"({"expression":".a >"})"), HasSubstr("jq does not accept \".a >\""));
+  EXPECT_THAT(config_error("map", R"({"expression":".","key":".a >"})"),
+              HasSubstr("funcConfig.key: jq does not accept"));
   EXPECT_THAT(config_error("map", R"({"expression":5})"), HasSubstr("funcConfig.expression: expected a string"));
   EXPECT_THAT(config_error("map", R"({"expression":".","onError":"skip"})"), HasSubstr("funcConfig.onError"));
   EXPECT_THAT(config_error("map", R"({"expresion":"."})"), HasSubstr("funcConfig.expresion: no such field"));

@@ -18,7 +18,10 @@ constexpr size_t kErrorBytes = 512;  // what abi.h promises to create()
 class NativeLogic final : public Logic {
  public:
   NativeLogic(const fmesh_function& function, std::string component, int32_t instance_id)
-      : function_(function), component_(std::move(component)), instance_id_(instance_id) {}
+      : function_(function),
+        component_(std::move(component)),
+        instance_id_(instance_id),
+        library_note_(component_.c_str(), reinterpret_cast<const void*>(function.create)) {}
   ~NativeLogic() override { close(); }
 
   bool non_blocking() const override { return (function_.flags & FMESH_NON_BLOCKING) != 0; }
@@ -124,6 +127,7 @@ class NativeLogic final : public Logic {
   const fmesh_function& function_;
   const std::string component_;
   const int32_t instance_id_;
+  const LibraryNoteScope library_note_;
   fmesh_instance instance_;
   void* self_ = nullptr;
   std::vector<fmesh_record> records_;

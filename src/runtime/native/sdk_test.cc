@@ -172,5 +172,94 @@ TEST(FakeHost, RefusesAWrongConfiguration) {
   }
 }
 
+// Fails in the middle of its effects.
+class Books : public Function<std::string, std::string> {
+ public:
+  std::optional<std::string> process(const std::string& input, Context& context) override {
+    context.put_state("last", input);
+    context.add_counter("books", 1);
+    context.publish("audit", input);
+    context.metric("bytes", static_cast<double>(input.size()));
+    context.output(input);
+    if (input == "bad") throw std::runtime_error("no book");
+    return std::nullopt;
+  }
+};
+
+TEST(FakeHost, AFailedRecordLeavesNothingBehind) {
+  fmesh::testing::FakeHost<Books> host;
+  host.set_counter("books", 5);
+  host.send({{.payload = "a"}, {.payload = "bad"}});
+  EXPECT_EQ(host.failures(), std::vector<std::string>{"no book"});
+  ASSERT_EQ(host.outputs().size(), 2U);
+  EXPECT_EQ(host.outputs()[1].payload, "a");
+  EXPECT_EQ(host.state().at("last"), "a");
+  EXPECT_EQ(host.counter("books"), 6);
+  host.state()["books"] = "three";
+  host.send("b");
+  EXPECT_THAT(host.failures().back(), HasSubstr("is not a counter"));
+  EXPECT_EQ(host.state().at("last"), "a");
+  EXPECT_EQ(host.metrics().at("bytes"), (std::vector<double>{1, 3}));
+}
+
+TEST(FakeHost, AnOutputTakesKeyTimeAndPropertiesOfItsInput) {
+  fmesh::testing::FakeHost<Books> host;
+  host.send({.payload = "a", .key = "k", .event_time_ms = 7, .properties = {{"p", "v"}}});
+  EXPECT_EQ(host.outputs().at(0).key, "k");
+  EXPECT_EQ(host.outputs().at(0).event_time_ms, 7);
+  EXPECT_EQ(host.outputs().at(0).properties.at("p"), "v");
+}
+
+// Uses the table directly, as a function in C would.
+class UsesTable : public BatchFunction {
+ public:
+  void process(Batch& batch) override {
+    Context& context = batch.at(0);
+    const fmesh_host& host = context.host();
+    for (const auto* entry = reinterpret_cast<void* const*>(&host.output);
+         entry <= reinterpret_cast<void* const*>(&host.json_text); ++entry) {
+      if (*entry == nullptr) batch.fail(0, "an entry is null");
+    }
+    const fmesh_bytes text = to_abi(batch[0].payload());
+    context.output(from_abi(host.json_get(text, to_abi("a.b")).raw));
+    size_t cursor = 0;
+    fmesh_bytes key{};
+    fmesh_json value{};
+    while (host.json_next(text, &cursor, &key, &value) > 0) context.output(from_abi(key));
+  }
+};
+
+TEST(FakeHost, HasEveryEntryOfTheTable) {
+  fmesh::testing::FakeHost<UsesTable> host;
+  host.send(R"({"a":{"b":5},"c":1})");
+  EXPECT_TRUE(host.failures().empty());
+  ASSERT_EQ(host.outputs().size(), 3U);
+  EXPECT_EQ(host.outputs()[0].payload, "5");
+  EXPECT_EQ(host.outputs()[2].payload, "\"c\"");
+}
+
+class Sums : public WindowFunction<int64_t, int64_t> {
+ public:
+  std::optional<int64_t> process(const std::vector<int64_t>& values, const Window&, Context& context) override {
+    int64_t sum = 0;
+    for (const int64_t value : values) sum += value;
+    context.add_counter("windows", 1);
+    if (sum < 0) throw std::invalid_argument("negative");
+    return sum;
+  }
+};
+
+TEST(FakeHost, AWindowFailsAsAWhole) {
+  fmesh::testing::FakeHost<Sums> host;
+  host.send_window({{.payload = "1"}, {.payload = "2", .key = "k"}}, 0, 10);
+  host.send_window({{.payload = "1"}, {.payload = "-2"}}, 10, 20);
+  host.send_window({{.payload = "1"}, {.payload = "x"}}, 20, 30);
+  ASSERT_EQ(host.outputs().size(), 1U);
+  EXPECT_EQ(host.outputs()[0].payload, "3");
+  EXPECT_FALSE(host.outputs()[0].key);
+  EXPECT_EQ(host.failures().size(), 2U);
+  EXPECT_EQ(host.counter("windows"), 1);
+}
+
 }  // namespace
 }  // namespace fmesh
