@@ -142,8 +142,10 @@ typedef struct fmesh_host {
   int (*json_text)(fmesh_batch*, fmesh_bytes raw, fmesh_bytes* result);
 } fmesh_host;
 
-/* It never waits for anything: it runs on the loop of its instance and saves the way to a worker. */
-enum { FMESH_NON_BLOCKING = 1 };
+/* FMESH_NON_BLOCKING: it never waits for anything, so it runs on the loop of its instance and saves the way to a
+ * worker. FMESH_BATCH: several records cost it little more than one, so it is given as many as there are. Without it a
+ * function that is slow is given few at a time, so that what is done becomes durable soon. */
+enum { FMESH_NON_BLOCKING = 1, FMESH_BATCH = 2 };
 
 typedef struct fmesh_function {
   uint32_t size;

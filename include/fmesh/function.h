@@ -405,6 +405,7 @@ fmesh_function function(const char* name, uint32_t flags = 0) {
   fmesh_function entry{};
   entry.size = sizeof(fmesh_function);
   entry.flags = flags;
+  if constexpr (std::is_base_of_v<BatchFunction, F>) entry.flags |= FMESH_BATCH;
   entry.name = name;
   entry.create = &Glue::create;
   if constexpr (detail::Derives<F, WindowFunction>::value) {

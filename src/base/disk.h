@@ -57,6 +57,9 @@ class Disk {
 };
 
 // The file system of this machine. `direct` operations are pread, pwritev, fdatasync, posix_fallocate and flock.
-std::unique_ptr<Disk> make_posix_disk();
+// `lock_wait_ms`: how long lock() waits for another process to end before it says who that is; a command that looks at
+// a stream holds the lock for a moment only.
+inline constexpr int64_t kLockWaitMs = 3'000;
+std::unique_ptr<Disk> make_posix_disk(int64_t lock_wait_ms = kLockWaitMs);
 
 }  // namespace fmesh

@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "base/disk.h"
 
@@ -97,6 +99,7 @@ class PosixLock final : public DiskLock {
 
 class PosixDisk final : public Disk {
  public:
+  explicit PosixDisk(int64_t lock_wait_ms) : lock_wait_ms_(lock_wait_ms) {}
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
     int flags = O_CLOEXEC;
     if (mode == OpenMode::kRead) flags |= O_RDONLY;
@@ -165,7 +168,14 @@ class PosixDisk final : public Disk {
     if (fd < 0) return fail(system_error("open", path, errno));
     std::unique_ptr<DiskLock> lock = std::make_unique<PosixLock>(fd);
     std::array<char, 32> text{};
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    int64_t left_ms = lock_wait_ms_;
+    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK && errno != EINTR) return fail(system_error("lock", path, errno));
+      if (left_ms > 0) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(kLockPollMs));
+        left_ms -= kLockPollMs;
+        continue;
+      }
       const ssize_t n = ::pread(fd, text.data(), text.size() - 1, 0);
       const std::string holder =
           n > 0 ? "process " + std::string(text.data(), std::strcspn(text.data(), "\n")) : "another process";
@@ -177,10 +187,15 @@ class PosixDisk final : public Disk {
       return fail(system_error("write", path, errno));
     return lock;
   }
+
+ private:
+  static constexpr int64_t kLockPollMs = 20;
+
+  int64_t lock_wait_ms_;
 };
 
 }  // namespace
 
-std::unique_ptr<Disk> make_posix_disk() { return std::make_unique<PosixDisk>(); }
+std::unique_ptr<Disk> make_posix_disk(int64_t lock_wait_ms) { return std::make_unique<PosixDisk>(lock_wait_ms); }
 
 }  // namespace fmesh

@@ -110,7 +110,12 @@ Result<std::unique_ptr<Control>> Control::open(const std::string& data_directory
   if (!std::filesystem::is_directory(data_directory, ignored)) {
     return fail(ErrorKind::kFixInput, "no data directory " + data_directory + "; name it with --data-dir");
   }
-  return Opened::open(data_directory);
+  auto opened = Opened::open(data_directory);
+  if (!opened) {
+    // Who holds the lock may be a mesh that was just about to start.
+    if (auto client = local::find_running(data_directory)) return std::make_unique<Remote>(std::move(client));
+  }
+  return opened;
 }
 
 Result<boost::json::value> Control::get(std::string path, std::map<std::string, std::string> query) {

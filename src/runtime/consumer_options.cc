@@ -31,7 +31,9 @@ stream::ConsumerOptions consumer_options(const model::InstanceSpec& spec) {
   options.position = details.source->subscription_position == model::DetailsSubscriptionPosition::kLatest
                          ? stream::InitialPosition::kLatest
                          : stream::InitialPosition::kEarliest;
-  options.ack_timeout_ms = static_cast<int64_t>(details.source->timeout_ms);
+  // Where the instance acknowledges, it knows itself which record takes too long: a batch may wait longer than one may.
+  const bool user_acks = !details.auto_ack || details.processing_guarantees == model::ProcessingGuarantees::kManual;
+  if (user_acks) options.ack_timeout_ms = static_cast<int64_t>(details.source->timeout_ms);
   if (details.source->negative_ack_redelivery_delay_ms > 0)
     options.nack_delay_min_ms = static_cast<int64_t>(details.source->negative_ack_redelivery_delay_ms);
   return options;

@@ -92,9 +92,10 @@ Status InputInstance::open() {
     post([this, status = std::move(status)] {
       if (!status) {
         fail(status.error());
-      } else {
-        opened();
+        return;
       }
+      pace_ = Pace(engine_->stage->takes_batches());
+      opened();
     });
   });
   return {};
@@ -127,12 +128,23 @@ bool InputInstance::idle() const {
 }
 
 void InputInstance::pump() {
-  while (running() && !processing_ && !waiting_ && !work_ && commits_in_flight_ < kCommitsInFlightMax) {
+  while (!processing_ && !waiting_) {
+    if (!running() && !at_most_once_) drop_work();
+    const bool works = running() || (state() == InstanceState::kDraining && work_);
+    if (!works || commits_in_flight_ >= kCommitsInFlightMax) return;
     if (!engine_->outputs->writable()) {
       engine_->outputs->notify_writable(waker());
       return;
     }
-    Result<std::vector<stream::ReceivedEntry>> polled = consumer_->poll({});
+    if (work_) {
+      run();
+      continue;
+    }
+    stream::PollLimits limits;
+    // What slow code would hold for long is left to other instances.
+    if (!engine_->in_place)
+      limits.records_max = static_cast<uint32_t>(std::min<size_t>(limits.records_max, 4 * pace_.records()));
+    Result<std::vector<stream::ReceivedEntry>> polled = consumer_->poll(limits);
     if (!polled) {
       if (polled.error().kind() == ErrorKind::kCorrupt) {
         counters_.system_exceptions.fetch_add(1, std::memory_order_relaxed);
@@ -143,9 +155,7 @@ void InputInstance::pump() {
       fail(polled.error());
       return;
     }
-    const stream::ConsumerStats stats = consumer_->stats();
-    counters_.backlog.store(stats.backlog_records, std::memory_order_relaxed);
-    counters_.waiting_retry.store(stats.waiting_retry, std::memory_order_relaxed);
+    observe_consumer();
     if (polled->empty()) {
       consumer_->notify(waker());
       return;
@@ -166,7 +176,6 @@ void InputInstance::take(std::vector<stream::ReceivedEntry> entries) {
     commit.acks = work_->batch.acks(consumer_, 0, static_cast<size_t>(count), {});
     submit(std::move(commit), 0);
   }
-  run();
 }
 
 void InputInstance::report_unreadable() {
@@ -183,12 +192,13 @@ void InputInstance::report_unreadable() {
 }
 
 void InputInstance::run() {
-  const size_t total = work_->batch.records().size();
-  if (work_->begin >= total) {
+  if (work_->begin >= work_->end) {
     work_.reset();
     return;
   }
-  const size_t to = work_->step >= total - work_->begin ? total : work_->begin + work_->step;
+  size_t count = std::min(work_->end - work_->begin, work_->step);
+  if (!engine_->in_place) count = std::min(count, pace_.records());
+  const size_t to = work_->begin + count;
   processing_ = true;
   auto job = [work = work_, engine = engine_, to, clock = environment_.clock]() {
     const auto records = work->batch.records().subspan(work->begin, to - work->begin);
@@ -217,14 +227,21 @@ void InputInstance::run() {
         });
       },
       timeout_ms > 0 ? timeout_ms : kStuckAfterMs,
-      [post = poster(), this] {
-        post([this] {
+      [post = poster(), this, to] {
+        post([this, to] {
           if (!processing_ || !running()) return;
           set_state(InstanceState::kStuck);
+          hand_over(to);
           set_last_error("holds its worker since " + name_of(work_->begin));
           log("error", "is stuck: its code has not returned; it was given " + name_of(work_->begin));
         });
       });
+}
+
+void InputInstance::observe_consumer() {
+  const stream::ConsumerStats stats = consumer_->stats();
+  counters_.backlog.store(stats.backlog_records, std::memory_order_relaxed);
+  counters_.waiting_retry.store(stats.waiting_retry, std::memory_order_relaxed);
 }
 
 void InputInstance::observe_run(int64_t records, int64_t elapsed_ns, int64_t cpu_ns) {
@@ -238,6 +255,7 @@ void InputInstance::ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns
   if (state() == InstanceState::kStuck) set_state(InstanceState::kRunning);
   Effects& effects = *engine_->effects;
   observe_run(static_cast<int64_t>(ran_to - work_->begin), elapsed_ns, cpu_ns);
+  if (!engine_->in_place) pace_.observe(ran_to - work_->begin, elapsed_ns);
   if (!status) {
     effects.abandon();
     counters_.system_exceptions.fetch_add(1, std::memory_order_relaxed);
@@ -247,7 +265,6 @@ void InputInstance::ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns
   if (effects.poisoned()) {
     effects.abandon();
     work_->step = 1;
-    run();
     return;
   }
   const size_t halted = effects.halted_at();  // relative to begin
@@ -258,7 +275,6 @@ void InputInstance::ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns
   if (!is_halted) {
     work_->begin = ran_to;
     work_->attempts = 0;
-    run();
     return;
   }
   // In place: the failed record is next.
@@ -278,7 +294,6 @@ void InputInstance::ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns
     submit(std::move(commit), 1);
     work_->begin = done_to + 1;
     work_->attempts = 0;
-    run();
     return;
   }
   wait_and_retry(text);
@@ -289,22 +304,33 @@ void InputInstance::wait_and_retry(std::string_view why) {
   ++work_->attempts;
   set_last_error(std::string(why));
   log("warn", std::string(why) + "; trying again in " + std::to_string(delay_ms) + " ms");
-  if (!running()) {  // draining: what is not done now is delivered again at the next start
-    counters_.in_flight.store(0, std::memory_order_relaxed);
-    work_.reset();
+  if (!running()) {
+    drop_work();
     return;
   }
   waiting_ = true;
   after_ms(delay_ms, [this] {
     waiting_ = false;
-    if (!work_) return;
-    if (!running()) {
-      work_.reset();
-      return;
-    }
-    run();
     pump();
   });
+}
+
+// What is not done now is delivered again at the next start.
+void InputInstance::drop_work() {
+  if (!work_) return;
+  const size_t left = work_->end - work_->begin;
+  counters_.in_flight.fetch_sub(static_cast<int64_t>(left), std::memory_order_relaxed);
+  work_.reset();
+}
+
+// The code holds a record for too long. Other instances get what waits behind it, if order allows; not the record
+// itself, which might hold them as well.
+void InputInstance::hand_over(size_t from) {
+  if (ordered_ || !framework_acks_) return;
+  for (const stream::Ack& ack : work_->batch.acks(consumer_, from, work_->end, {}))
+    consumer_->negative_ack(ack.id, ack.records);
+  counters_.in_flight.fetch_sub(static_cast<int64_t>(work_->end - from), std::memory_order_relaxed);
+  work_->end = from;
 }
 
 // False if the instance failed on the way.
@@ -398,6 +424,7 @@ void InputInstance::submit(stream::Commit commit, int64_t records) {
     post([this, records, receipt = std::move(receipt)] {
       --commits_in_flight_;
       counters_.in_flight.fetch_sub(records, std::memory_order_relaxed);
+      observe_consumer();
       if (!receipt) {
         fail(receipt.error().within("the commit of a batch failed"));
         return;

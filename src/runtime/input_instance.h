@@ -15,6 +15,7 @@
 #include "runtime/effects.h"
 #include "runtime/lifecycle.h"
 #include "runtime/outputs.h"
+#include "runtime/pace.h"
 #include "runtime/stage.h"
 
 namespace fmesh::runtime {
@@ -30,11 +31,13 @@ class InputInstance final : public Lifecycle {
   InputInstance(model::InstanceSpec spec, InstanceEnvironment environment);
 
  private:
-  // One batch on its way: [begin, end of records) is still to be done.
+  // One batch on its way: the records [begin, end) are still to be done.
   struct Work {
-    explicit Work(std::vector<stream::ReceivedEntry> entries) : batch(std::move(entries)) {}
+    explicit Work(std::vector<stream::ReceivedEntry> entries)
+        : batch(std::move(entries)), end(batch.records().size()) {}
     Batch batch;
     size_t begin = 0;
+    size_t end;
     size_t step = SIZE_MAX;  // records per run; 1 once a failure could not be undone otherwise
     int attempts = 0;        // at the record `begin`, or at the batch for a sink that is away
   };
@@ -60,8 +63,11 @@ class InputInstance final : public Lifecycle {
   Status handle_failures(size_t done_to, std::vector<size_t>& not_acked);
   Status dead_letter(size_t index, std::string_view text);
   void report_unreadable();
+  void hand_over(size_t from);
+  void drop_work();
   void wait_and_retry(std::string_view why);
   void submit(stream::Commit commit, int64_t records);
+  void observe_consumer();
   void observe_run(int64_t records, int64_t elapsed_ns, int64_t cpu_ns);
   // "record 12:5:-1:3 of persistent://public/default/orders"
   std::string name_of(size_t index) const;
@@ -78,6 +84,7 @@ class InputInstance final : public Lifecycle {
   std::shared_ptr<stream::StateTable> state_;
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<Work> work_;
+  Pace pace_{false};
   bool processing_ = false;
   bool waiting_ = false;  // for the time of a retry in place
   int commits_in_flight_ = 0;

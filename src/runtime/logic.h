@@ -74,6 +74,8 @@ class Logic {
  public:
   virtual ~Logic() = default;
   virtual bool non_blocking() const = 0;
+  // Several records cost it little more than one.
+  virtual bool takes_batches() const { return false; }
   // Errors: kFixInput if it can never work (bad config, missing symbol, wrong ABI), kRetryLater otherwise.
   virtual Status open(LogicContext& context) = 0;
   virtual void process(std::span<const LogicRecord> records, BatchContext& batch) = 0;

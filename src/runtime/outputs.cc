@@ -49,7 +49,8 @@ Status Outputs::add(std::string_view topic, const stream::RecordView& record) {
   if (!slot)
     slot = std::make_unique<Builder>(Builder{stream::EntryBuilder(to->producer->name(), compression_), {}, false});
   Builder* builder = slot.get();
-  if (!builder->touched && builder->entry.estimated_size_bytes() >= kEntryTargetBytes) {
+  if (!builder->touched && (builder->entry.estimated_size_bytes() >= kEntryTargetBytes ||
+                            builder->entry.record_count() >= kEntryRecordsMax)) {
     close_entry(*to, partition, *builder);
     closed_at_begin_ += 1;  // it holds earlier records only, so an undo does not concern it
   }

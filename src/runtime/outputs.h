@@ -23,6 +23,8 @@ class Outputs {
   // An entry is closed at the next record once it holds this much: large enough that per-entry costs vanish, small
   // enough that a reader's batch stays in the processor's cache.
   static constexpr size_t kEntryTargetBytes = 128 * 1024;
+  // An entry goes to one consumer as a whole, so small records must not pile up in one. As Pulsar's batches.
+  static constexpr size_t kEntryRecordsMax = 1'000;
 
   Outputs(stream::Client& client, stream::Compression compression) : client_(client), compression_(compression) {}
 

@@ -10,6 +10,7 @@ class LogicStage final : public Stage {
  public:
   LogicStage(std::unique_ptr<Logic> logic, LogicContext& context) : logic_(std::move(logic)), context_(context) {}
   bool non_blocking() const override { return logic_->non_blocking(); }
+  bool takes_batches() const override { return logic_->takes_batches(); }
   Status open() override { return logic_->open(context_); }
   Status run(std::span<const LogicRecord> records, Effects& effects) override {
     logic_->process(records, effects);
@@ -26,6 +27,7 @@ class SinkStage final : public Stage {
  public:
   SinkStage(std::unique_ptr<Sink> sink, ConnectorContext& context) : sink_(std::move(sink)), context_(context) {}
   bool non_blocking() const override { return sink_->non_blocking(); }
+  bool takes_batches() const override { return true; }
   Status open() override { return sink_->open(context_); }
   Status run(std::span<const LogicRecord> records, Effects& effects) override {
     views_.clear();

@@ -18,6 +18,7 @@ class Stage {
  public:
   virtual ~Stage() = default;
   virtual bool non_blocking() const = 0;
+  virtual bool takes_batches() const = 0;
   virtual Status open() = 0;
   // Errors: the batch as a whole could not be handed over; it is tried again.
   virtual Status run(std::span<const LogicRecord> records, Effects& effects) = 0;

@@ -4,12 +4,9 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
-import time
 import unittest
-from pathlib import Path
 
-FMESH = str(Path(os.environ.get("FMESH_BUILD", "build")).resolve() / "fmesh")
+from mesh_case import FMESH, MeshCase
 
 CHAIN = """apiVersion: compute.functionmesh.io/v1alpha1
 kind: FunctionMesh
@@ -48,51 +45,9 @@ spec:
 """
 
 
-class RunTest(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="fmesh-run-")
-        self.path = Path(self.folder.name)
-        self.processes = []
-
-    def tearDown(self):
-        for process in self.processes:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-        self.folder.cleanup()
-
+class RunTest(MeshCase):
     def write_chain(self, count=1000, rate=0, factor=2):
         (self.path / "mesh.yaml").write_text(CHAIN.format(count=count, rate=rate, factor=factor))
-
-    def fmesh(self, *arguments, code=0):
-        done = subprocess.run([FMESH, *arguments], cwd=self.path, capture_output=True, text=True, timeout=60)
-        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
-        return done
-
-    def start(self, *arguments):
-        log = open(self.path / "run.log", "w", encoding="utf-8")
-        process = subprocess.Popen([FMESH, "run", *arguments], cwd=self.path, stdout=log, stderr=log)
-        log.close()
-        self.processes.append(process)
-        return process
-
-    def log(self):
-        return (self.path / "run.log").read_text(encoding="utf-8")
-
-    def wait_for(self, condition, what, seconds=20):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                found = condition()
-            except (subprocess.SubprocessError, AssertionError, OSError, ValueError):
-                found = None
-            if found:
-                return found
-            time.sleep(0.05)
-        self.fail(f"{what} did not happen within {seconds} s; log:\n{self.log()}")
-
-    def mesh(self):
-        return json.loads(self.fmesh("status", "--json").stdout)
 
     def ids(self):
         return [json.loads(line)["id"] for line in (self.path / "out.jsonl").read_text().splitlines()]

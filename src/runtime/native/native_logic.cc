@@ -25,6 +25,7 @@ class NativeLogic final : public Logic {
   ~NativeLogic() override { close(); }
 
   bool non_blocking() const override { return (function_.flags & FMESH_NON_BLOCKING) != 0; }
+  bool takes_batches() const override { return (function_.flags & FMESH_BATCH) != 0; }
 
   Status open(LogicContext& context) override {
     instance_.context = &context;
