@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -141,6 +142,8 @@ class Host {
   std::mutex lines_mutex_;
   int64_t lines_second_ = 0;
   int lines_shown_ = 0;
+  std::atomic<int> errors_shown_ = 0;
+  std::atomic<bool> errors_hidden_ = false;
 };
 
 Status Host::open(const Loaded& loaded) {
@@ -246,8 +249,9 @@ int Host::run() {
 
 void Host::started(Status status) {
   if (!status) {
-    const Error& error = status.error();
-    ui_.line(error.to_string() + "\n" +
+    // An instance that fails has logged why; a plan that can't be made has not.
+    const bool told = errors_shown_ > 0 && !errors_hidden_;
+    ui_.line((told ? "" : status.error().to_string() + "\n") +
              (start_.restarts == 0 ? "The mesh was not started." : "The mesh was not started again."));
     return end(kExitBadInput);
   }
@@ -315,12 +319,14 @@ void Host::log(const runtime::LogLine& line) {
     const int64_t second = line.time_ms / 1'000;
     lines_shown_ = second == lines_second_ ? lines_shown_ + 1 : 1;
     lines_second_ = second;
+    errors_hidden_ = errors_hidden_ || lines_shown_ > kLinesShownPerSecond;
     if (lines_shown_ > kLinesShownPerSecond + 1) return;
     if (lines_shown_ == kLinesShownPerSecond + 1) {
       events_.post([this] { ui_.line("fmesh: more lines this second; see fmesh logs NAME"); });
       return;
     }
   }
+  if (line.level == "error") ++errors_shown_;
   events_.post([this, line] {
     ui_.line(line.component + "[" + std::to_string(line.instance_id) + "] " + line.level + ": " + line.text);
   });

@@ -34,7 +34,7 @@ std::string runs(const model::InstanceSpec& spec) {
 }  // namespace
 
 std::string describe_instance(const runtime::Instance& instance) {
-  return instance.spec().component + " (instance " + std::to_string(instance.spec().instance_id) + ")";
+  return instance.spec().component + "[" + std::to_string(instance.spec().instance_id) + "]";
 }
 
 std::function<void()> call_after(Loop& control, size_t count, std::function<void()> done) {

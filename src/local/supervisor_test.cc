@@ -149,7 +149,7 @@ TEST_F(SupervisorTest, NamesComponentsThatFailToOpen) {
   world.fails.insert("map");
   start(chain());
   ASSERT_TRUE(started && !*started);
-  EXPECT_EQ(started->error().text(), "map (instance 0): no such file");
+  EXPECT_EQ(started->error().text(), "map[0]: no such file");
 }
 
 TEST_F(SupervisorTest, RunsAsManyInstancesAsToldOnTheCommandLine) {
