@@ -13,6 +13,7 @@ TEST_TOOLS = "sim/"  # what a test beside the code may include on top of its roo
 TABLES = "docs/internals/rooms.md"
 SOURCES = (".h", ".cc", ".c")
 TEST_FILE = re.compile(r"(?:_test\.cc|_testing\.(?:h|cc))$")
+PRIVATE_HEADER = "_private.h"  # only its own folder includes it, so it may include what other headers may not
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 CELL_NAMES = re.compile(r"`([^`]+)`")
 
@@ -99,11 +100,13 @@ def check_file(rules, path, text):
         target = target_room(rules, included) if quote == '"' or included.startswith("fmesh/") else None
         if target is not None and target not in allowed:
             found.append(f"{path}:{number}: {room} may not include {target} ({included}); allowed: {', '.join(sorted(allowed))}")
+        if included.endswith(PRIVATE_HEADER) and Path(path).parent != Path("src") / Path(included).parent:
+            found.append(f"{path}:{number}: {included} is private to its folder")
         for prefix, only, no_headers in rules.libraries:
             if quote == "<" and included.startswith(prefix) and rules.rooms[room] is not None:
                 if not any(path.startswith(folder) for folder in only):
                     found.append(f"{path}:{number}: {included} belongs to {', '.join(only)} only")
-                elif no_headers and path.endswith(".h"):
+                elif no_headers and path.endswith(".h") and not path.endswith(PRIVATE_HEADER):
                     found.append(f"{path}:{number}: {included} is kept out of headers, as it slows every file that includes this one")
     return found
 

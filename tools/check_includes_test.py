@@ -57,6 +57,11 @@ class IncludeRule(unittest.TestCase):
         self.assertEqual(check("src/stream/a_testing.h", '#include "sim/disk.h"\n'), [])
         self.assertEqual(len(check("src/stream/a.cc", '#include "sim/disk.h"\n')), 1)
 
+    def test_a_private_header_may_hold_a_library_and_is_included_in_its_folder_only(self):
+        self.assertEqual(check("src/stream/log/a_private.h", "#include <sqlite3.h>\n"), [])
+        self.assertEqual(check("src/stream/log/a.cc", '#include "stream/log/a_private.h"\n'), [])
+        self.assertEqual(len(check("src/cli/a.cc", '#include "stream/log/a_private.h"\n')), 1)
+
     def test_a_library_stays_in_its_room_and_out_of_headers(self):
         self.assertEqual(check("src/stream/log/a.cc", "#include <sqlite3.h>\n"), [])
         self.assertEqual(len(check("src/stream/log/a.h", "#include <sqlite3.h>\n")), 1)

@@ -1,5 +1,7 @@
 #include "net/address.h"
 
+#include <arpa/inet.h>
+
 #include <charconv>
 
 namespace fmesh::net {
@@ -13,8 +15,10 @@ Result<Address> parse_address(std::string_view text) {
   } else {
     const size_t colon = text.rfind(':');
     std::string_view host = text.substr(0, colon);
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-    if (colon != std::string_view::npos && !host.empty()) {
+    const bool in_brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
+    if (in_brackets) host = host.substr(1, host.size() - 2);
+    // Without brackets it is unclear where an IPv6 address ends and the port begins.
+    if (colon != std::string_view::npos && !host.empty() && host.contains(':') == in_brackets) {
       const std::string_view port = text.substr(colon + 1);
       const auto [stop, code] = std::from_chars(port.data(), port.data() + port.size(), address.port);
       if (code == std::errc() && stop == port.data() + port.size()) {
@@ -28,7 +32,11 @@ Result<Address> parse_address(std::string_view text) {
 }
 
 bool is_loopback(const Address& address) {
-  return address.is_unix || address.host == "localhost" || address.host == "::1" || address.host.starts_with("127.");
+  if (address.is_unix || address.host == "localhost") return true;
+  in_addr four{};
+  if (::inet_pton(AF_INET, address.host.c_str(), &four) == 1) return (ntohl(four.s_addr) >> 24) == 127;
+  in6_addr six{};
+  return ::inet_pton(AF_INET6, address.host.c_str(), &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
 }
 
 }  // namespace fmesh::net

@@ -1,9 +1,11 @@
+#include <sys/socket.h>
 #include <sys/un.h>
 
 #include <boost/asio.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/beast.hpp>
 #include <boost/url.hpp>
+#include <cerrno>
 #include <chrono>
 #include <optional>
 
@@ -19,6 +21,22 @@ using asio::generic::stream_protocol;
 using ErrorCode = boost::system::error_code;
 using Plain = beast::basic_stream<stream_protocol>;
 using Tls = asio::ssl::stream<Plain>;
+using SteadyClock = std::chrono::steady_clock;
+
+// The header of an answer may come in one piece with the begin of its body.
+constexpr size_t kReadBufferMaxBytes = kHeaderSizeMaxBytes + 64 * 1024;
+constexpr size_t kPieceSizeBytes = 64 * 1024;
+
+bool broke_off(const ErrorCode& code) {
+  return code == http::error::end_of_stream || code == http::error::partial_message || code == asio::error::eof ||
+         code == asio::error::connection_reset || code == asio::error::broken_pipe ||
+         code == asio::ssl::error::stream_truncated;
+}
+
+// RFC 9110, 9.2.2: twice is as good as once.
+bool can_be_repeated(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" || method == "OPTIONS";
+}
 
 class Client final : public HttpClient {
  public:
@@ -29,12 +47,15 @@ class Client final : public HttpClient {
     if (text.starts_with("unix:")) {
       unix_path_ = text.substr(5);
       host_header_ = "localhost";
+      if (unix_path_.empty()) return fail(ErrorKind::kFixInput, "\"unix:\" names no path; expected unix:PATH");
       if (unix_path_.size() >= sizeof(sockaddr_un{}.sun_path))
         return fail(ErrorKind::kFixInput, text + ": the path is too long for a Unix socket");
       return {};
     }
     const auto url = boost::urls::parse_uri(text);
-    if (!url || (url->scheme() != "http" && url->scheme() != "https") || url->host().empty())
+    if (!url || (url->scheme() != "http" && url->scheme() != "https") || url->host().empty() ||
+        (url->has_port() && url->port_number() == 0) ||
+        (!url->encoded_path().empty() && !url->encoded_path().starts_with('/')))
       return fail(ErrorKind::kFixInput,
                   "\"" + text + "\" is not a URL; expected http://HOST[:PORT][/PATH], https://… or unix:PATH");
     secure_ = url->scheme() == "https";
@@ -43,42 +64,28 @@ class Client final : public HttpClient {
     host_header_ = std::string(url->encoded_host()) + (url->has_port() ? ":" + port_ : "");
     prefix_ = std::string(url->encoded_path());
     while (prefix_.ends_with('/')) prefix_.pop_back();
+    for (const auto& param : url->params()) query_.emplace_back(param.key, param.has_value ? param.value : "");
     if (secure_) return load_trust();
     return {};
   }
 
   Result<HttpResponse> send(HttpRequest request) override {
-    // A connection that the peer closed while it was idle is only noticed now; a fresh one then gets the request.
-    const bool reused = connected();
+    // A connection that the peer closed while it was idle is mostly noticed here, else by the request itself.
+    if (connected() && peer_closed()) disconnect();
+    const bool again = connected() && can_be_repeated(request.method);
+    begin_time();
     Result<HttpResponse> response = send_once(request);
-    if (!response && reused && response.error().kind() == ErrorKind::kRetryNow) response = send_once(request);
+    if (!response && again && response.error().kind() == ErrorKind::kRetryNow) response = send_once(request);
     if (!response && response.error().kind() == ErrorKind::kRetryNow)
       return fail(ErrorKind::kRetryLater, response.error().text());
     return response;
   }
 
   Result<HttpResponse> stream(HttpRequest request, std::function<bool(std::string_view)> piece) override {
+    Result<HttpResponse> response = stream_once(request, piece);
     disconnect();
-    FMESH_CHECK(connect());
-    FMESH_CHECK(write_request(request));
-    http::response_parser<http::buffer_body> parser;
-    parser.body_limit(boost::none);
-    FMESH_CHECK(wait("read the answer", options_.timeout_ms,
-                     [&](auto& stream, auto done) { http::async_read_header(stream, buffer_, parser, done); }));
-    HttpResponse response = head_of(parser.get());
-    std::string chunk(64 * 1024, '\0');
-    while (!parser.is_done()) {
-      parser.get().body().data = chunk.data();
-      parser.get().body().size = chunk.size();
-      ErrorCode code;
-      run(0, [&](auto& stream, auto done) { http::async_read_some(stream, buffer_, parser, done); }, code);
-      if (code == http::error::need_buffer) code = {};
-      const size_t got = chunk.size() - parser.get().body().size;
-      if (got > 0 && !piece(std::string_view(chunk).substr(0, got))) break;
-      if (code == http::error::end_of_stream || code == http::error::partial_message || code == asio::error::eof) break;
-      if (code) return failed("read the answer", code);
-    }
-    disconnect();
+    if (!response && response.error().kind() == ErrorKind::kRetryNow)
+      return fail(ErrorKind::kRetryLater, response.error().text());
     return response;
   }
 
@@ -108,26 +115,45 @@ class Client final : public HttpClient {
   std::unexpected<Error> failed(const std::string& what, const ErrorCode& code) {
     disconnect();
     const bool trust = code.category() == asio::error::get_ssl_category();
-    const bool broken = code == http::error::end_of_stream || code == asio::error::eof ||
-                        code == asio::error::connection_reset || code == asio::error::broken_pipe;
-    const ErrorKind kind = trust ? ErrorKind::kFixInput : broken ? ErrorKind::kRetryNow : ErrorKind::kRetryLater;
-    const std::string why = code == beast::error::timeout
-                                ? "no answer within " + std::to_string(options_.timeout_ms) + " ms"
-                                : code.message();
+    const bool too_large = code == http::error::body_limit;
+    const ErrorKind kind = trust || too_large ? ErrorKind::kFixInput
+                           : broke_off(code)  ? ErrorKind::kRetryNow
+                                              : ErrorKind::kRetryLater;
+    std::string why = code.message();
+    if (code == beast::error::timeout) why = "not done within " + std::to_string(options_.timeout_ms) + " ms";
+    if (too_large) why = "it is larger than " + std::to_string(options_.body_size_max_bytes) + " bytes";
+    if (broke_off(code)) why = "the connection was closed";
     return fail(kind, options_.url + ": " + what + ": " + why);
+  }
+
+  void begin_time() { deadline_ = SteadyClock::now() + std::chrono::milliseconds(options_.timeout_ms); }
+
+  // Between two answers nothing may come; what comes all the same is the end.
+  bool peer_closed() {
+    char byte = 0;
+    const int fd = (tls_ ? beast::get_lowest_layer(*tls_) : *plain_).socket().native_handle();
+    return ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+  }
+
+  // Runs the loop until the operation that sets `over` is done.
+  void run_until(const bool& over) {
+    io_.restart();
+    while (!over && io_.run_one() > 0) {
+    }
   }
 
   // Starts one asynchronous operation and runs the loop until it is over.
   template <class Begin>
-  void run(int64_t limit_ms, Begin&& begin, ErrorCode& result) {
+  ErrorCode run(bool limited, Begin&& begin) {
     bool over = false;
+    ErrorCode result;
     auto done = [&](ErrorCode code, auto&&...) {
       result = code;
       over = true;
     };
     Plain& lowest = tls_ ? beast::get_lowest_layer(*tls_) : *plain_;
-    if (limit_ms > 0) {
-      lowest.expires_after(std::chrono::milliseconds(limit_ms));
+    if (limited) {
+      lowest.expires_at(deadline_);
     } else {
       lowest.expires_never();
     }
@@ -136,16 +162,13 @@ class Client final : public HttpClient {
     } else {
       begin(*plain_, done);
     }
-    io_.restart();
-    while (!over && io_.run_one() > 0) {
-    }
+    run_until(over);
+    return result;
   }
 
   template <class Begin>
-  Status wait(const std::string& what, int64_t limit_ms, Begin&& begin) {
-    ErrorCode code;
-    run(limit_ms, begin, code);
-    if (code) return failed(what, code);
+  Status wait(const std::string& what, Begin&& begin) {
+    if (const ErrorCode code = run(true, begin)) return failed(what, code);
     return {};
   }
 
@@ -167,30 +190,28 @@ class Client final : public HttpClient {
     Plain& lowest = tls_ ? beast::get_lowest_layer(*tls_) : *plain_;
     for (const auto& endpoint : endpoints) {
       bool over = false;
-      lowest.expires_after(std::chrono::milliseconds(options_.timeout_ms));
+      lowest.expires_at(deadline_);
       lowest.async_connect(endpoint, [&](ErrorCode result) {
         code = result;
         over = true;
       });
-      io_.restart();
-      while (!over && io_.run_one() > 0) {
-      }
-      if (!code) break;
+      run_until(over);
+      if (!code || code == beast::error::timeout) break;
       ErrorCode ignored;
       lowest.socket().close(ignored);
     }
     if (code) return failed("connect", code);
     if (!secure_) return {};
-    ::SSL_set_tlsext_host_name(tls_->native_handle(), host_.c_str());
+    ErrorCode no_address;
+    asio::ip::make_address(host_, no_address);
+    if (no_address) ::SSL_set_tlsext_host_name(tls_->native_handle(), host_.c_str());  // names only (RFC 6066, 3)
     tls_->set_verify_callback(asio::ssl::host_name_verification(host_));
     bool over = false;
     tls_->async_handshake(asio::ssl::stream_base::client, [&](ErrorCode result) {
       code = result;
       over = true;
     });
-    io_.restart();
-    while (!over && io_.run_one() > 0) {
-    }
+    run_until(over);
     if (code) return failed("agree on TLS", code);
     return {};
   }
@@ -199,11 +220,14 @@ class Client final : public HttpClient {
   std::string target_of(const HttpRequest& request) const {
     boost::urls::url url;
     if (!request.path.empty()) url.set_path(request.path);
+    for (const auto& [name, value] : query_) url.params().append({name, value});
     for (const auto& [name, value] : request.query) url.params().append({name, value});
     const std::string target = prefix_ + std::string(url.encoded_target());
     return target.starts_with('/') ? target : "/" + target;
   }
 
+  // A peer that refuses a request early answers and closes while the rest is still being sent. Then its answer counts,
+  // so that a connection that breaks here is no error yet.
   Status write_request(const HttpRequest& request) {
     http::request<http::string_body> message;
     message.method_string(request.method);
@@ -214,8 +238,26 @@ class Client final : public HttpClient {
     message.body() = request.body;
     message.keep_alive(true);
     message.prepare_payload();
-    return wait("send the request", options_.timeout_ms,
-                [&](auto& stream, auto done) { http::async_write(stream, message, done); });
+    const ErrorCode code = run(true, [&](auto& stream, auto done) { http::async_write(stream, message, done); });
+    if (code && !broke_off(code)) return failed("send the request", code);
+    half_sent_ = static_cast<bool>(code);
+    return {};
+  }
+
+  // The head of the answer that counts: those with a status of 1xx only announce it (RFC 9110, 15.2).
+  template <class Parser>
+  Status read_head(std::optional<Parser>& parser, const HttpRequest& request) {
+    for (int interim = 0; interim <= kInterimAnswersMax; ++interim) {
+      parser.emplace();
+      parser->header_limit(kHeaderSizeMaxBytes);
+      parser->body_limit(options_.body_size_max_bytes);
+      if (request.method == "HEAD") parser->skip(true);
+      FMESH_CHECK(wait("read the answer",
+                       [&](auto& stream, auto done) { http::async_read_header(stream, buffer_, *parser, done); }));
+      if (parser->get().result_int() >= 200) return {};
+    }
+    disconnect();
+    return fail(ErrorKind::kRetryLater, options_.url + ": read the answer: only interim answers came");
   }
 
   template <class Message>
@@ -234,25 +276,52 @@ class Client final : public HttpClient {
   Result<HttpResponse> send_once(const HttpRequest& request) {
     if (!connected()) FMESH_CHECK(connect());
     FMESH_CHECK(write_request(request));
-    http::response_parser<http::string_body> parser;
-    parser.body_limit(options_.body_size_max_bytes);
-    if (request.method == "HEAD") parser.skip(true);
-    FMESH_CHECK(wait("read the answer", options_.timeout_ms,
-                     [&](auto& stream, auto done) { http::async_read(stream, buffer_, parser, done); }));
-    HttpResponse response = head_of(parser.get());
-    response.body = std::move(parser.get().body());
-    if (!parser.get().keep_alive()) disconnect();
+    std::optional<http::response_parser<http::string_body>> parser;
+    FMESH_CHECK(read_head(parser, request));
+    FMESH_CHECK(
+        wait("read the answer", [&](auto& stream, auto done) { http::async_read(stream, buffer_, *parser, done); }));
+    HttpResponse response = head_of(parser->get());
+    response.body = std::move(parser->get().body());
+    if (half_sent_ || !parser->get().keep_alive()) disconnect();
+    return response;
+  }
+
+  Result<HttpResponse> stream_once(const HttpRequest& request, const std::function<bool(std::string_view)>& piece) {
+    disconnect();
+    begin_time();
+    FMESH_CHECK(connect());
+    FMESH_CHECK(write_request(request));
+    std::optional<http::response_parser<http::buffer_body>> parser;
+    FMESH_CHECK(read_head(parser, request));
+    HttpResponse response = head_of(parser->get());
+    const bool streams = response.status < 300;
+    if (streams) parser->body_limit(boost::none);
+    std::string chunk(kPieceSizeBytes, '\0');
+    while (!parser->is_done()) {
+      parser->get().body().data = chunk.data();
+      parser->get().body().size = chunk.size();
+      ErrorCode code =
+          run(!streams, [&](auto& stream, auto done) { http::async_read_some(stream, buffer_, *parser, done); });
+      if (code == http::error::need_buffer) code = {};
+      const std::string_view got(chunk.data(), chunk.size() - parser->get().body().size);
+      if (!streams) response.body += got;
+      if (streams && !got.empty() && !piece(got)) break;
+      if (code == http::error::end_of_stream && !parser->chunked() && !parser->content_length()) break;
+      if (code) return failed("read the answer", code);
+    }
     return response;
   }
 
   HttpClientOptions options_;
   std::string unix_path_, host_, port_, host_header_, prefix_;
-  bool secure_ = false;
+  std::vector<std::pair<std::string, std::string>> query_;  // of the URL
+  bool secure_ = false, half_sent_ = false;
+  SteadyClock::time_point deadline_;  // of the request at work
   asio::io_context io_{1};
   std::optional<asio::ssl::context> trust_;
   std::unique_ptr<Plain> plain_;
   std::unique_ptr<Tls> tls_;
-  beast::flat_buffer buffer_;
+  beast::flat_buffer buffer_{kReadBufferMaxBytes};
 };
 
 }  // namespace
