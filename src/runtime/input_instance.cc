@@ -116,11 +116,11 @@ void InputInstance::close() {
   work_.reset();
   state_.reset();
   processing_ = waiting_ = false;
-  commits_in_flight_ = 0;
+  in_flight_ = {};
   counters_.in_flight.store(0, std::memory_order_relaxed);
 }
 
-bool InputInstance::quiet() const { return !processing_ && !waiting_ && commits_in_flight_ == 0 && !work_; }
+bool InputInstance::quiet() const { return !processing_ && !waiting_ && in_flight_.commits == 0 && !work_; }
 
 bool InputInstance::idle() const {
   if (state() == InstanceState::kFailed || state() == InstanceState::kStopped) return true;
@@ -131,7 +131,7 @@ void InputInstance::pump() {
   while (!processing_ && !waiting_) {
     if (!running() && !at_most_once_) drop_work();
     const bool works = running() || (state() == InstanceState::kDraining && work_);
-    if (!works || commits_in_flight_ >= kCommitsInFlightMax) return;
+    if (!works || in_flight_.full()) return;
     if (!engine_->outputs->writable()) {
       engine_->outputs->notify_writable(waker());
       return;
@@ -419,19 +419,20 @@ Status InputInstance::dead_letter(size_t index, std::string_view text) {
 }
 
 void InputInstance::submit(stream::Commit commit, int64_t records) {
-  ++commits_in_flight_;
-  environment_.client->commit(std::move(commit), [this, post = poster(), records](Result<stream::Receipt> receipt) {
-    post([this, records, receipt = std::move(receipt)] {
-      --commits_in_flight_;
-      counters_.in_flight.fetch_sub(records, std::memory_order_relaxed);
-      observe_consumer();
-      if (!receipt) {
-        fail(receipt.error().within("the commit of a batch failed"));
-        return;
-      }
-      pump();
-    });
-  });
+  const size_t bytes = in_flight_.began(commit);
+  environment_.client->commit(std::move(commit),
+                              [this, post = poster(), records, bytes](Result<stream::Receipt> receipt) {
+                                post([this, records, bytes, receipt = std::move(receipt)] {
+                                  in_flight_.ended(bytes);
+                                  counters_.in_flight.fetch_sub(records, std::memory_order_relaxed);
+                                  observe_consumer();
+                                  if (!receipt) {
+                                    fail(receipt.error().within("the commit of a batch failed"));
+                                    return;
+                                  }
+                                  pump();
+                                });
+                              });
 }
 
 std::string InputInstance::name_of(size_t index) const {

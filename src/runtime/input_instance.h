@@ -87,7 +87,7 @@ class InputInstance final : public Lifecycle {
   Pace pace_{false};
   bool processing_ = false;
   bool waiting_ = false;  // for the time of a retry in place
-  int commits_in_flight_ = 0;
+  InFlight in_flight_;
 };
 
 }  // namespace fmesh::runtime

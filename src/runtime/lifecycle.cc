@@ -28,6 +28,19 @@ const char* to_string(InstanceState state) {
   return "unknown";
 }
 
+size_t InFlight::began(const stream::Commit& commit) {
+  size_t commit_bytes = 0;
+  for (const stream::Append& append : commit.appends) commit_bytes += append.entry.size();
+  ++commits;
+  bytes += commit_bytes;
+  return commit_bytes;
+}
+
+void InFlight::ended(size_t commit_bytes) {
+  --commits;
+  bytes -= commit_bytes;
+}
+
 Lifecycle::Lifecycle(model::InstanceSpec spec, InstanceEnvironment environment)
     : spec_(std::move(spec)), environment_(std::move(environment)) {}
 

@@ -24,11 +24,23 @@ inline constexpr int64_t kRestartDelayMaxMs = 30'000;
 inline constexpr int64_t kHealthyAfterMs = 60'000;
 // Commits that are on their way at once, per instance. More do not help: the store groups them.
 inline constexpr int kCommitsInFlightMax = 8;
+// The bytes they may append, looked at before a batch is begun: one more batch is on top.
+inline constexpr size_t kCommitBytesInFlightMax = 1024 * 1024;
 
 struct Counters {
   std::atomic<int64_t> received{0}, processed{0}, user_exceptions{0}, system_exceptions{0}, written{0}, dead_letters{0},
       late{0}, restarts{0}, last_invocation_ms{0}, latency_ns_sum{0}, latency_count{0}, in_flight{0}, waiting_retry{0},
       backlog{0}, cpu_ns{0};
+};
+
+// What an instance has given to its store and not been answered.
+struct InFlight {
+  int commits = 0;
+  size_t bytes = 0;
+  bool full() const { return commits >= kCommitsInFlightMax || bytes >= kCommitBytesInFlightMax; }
+  // Counts `commit`; returns its bytes, for ended().
+  size_t began(const stream::Commit& commit);
+  void ended(size_t commit_bytes);
 };
 
 class Lifecycle : public std::enable_shared_from_this<Lifecycle> {

@@ -97,7 +97,7 @@ void SourceInstance::close() {
   engine_.reset();
   state_.reset();
   reading_ = waiting_ = false;
-  commits_in_flight_ = 0;
+  in_flight_ = {};
   counters_.in_flight.store(0, std::memory_order_relaxed);
 }
 
@@ -107,11 +107,11 @@ bool SourceInstance::idle() const {
 }
 
 void SourceInstance::pump() {
-  if (running() && ended_ && commits_in_flight_ == 0) {
+  if (running() && ended_ && in_flight_.commits == 0) {
     finish();
     return;
   }
-  if (!running() || reading_ || waiting_ || ended_ || commits_in_flight_ >= kCommitsInFlightMax) return;
+  if (!running() || reading_ || waiting_ || ended_ || in_flight_.full()) return;
   if (!engine_->outputs->writable()) {
     engine_->outputs->notify_writable(waker());
     return;
@@ -174,11 +174,11 @@ void SourceInstance::read_done(uint64_t token, Result<ReadResult> result, int64_
       static_cast<void>(state_->put(position_key(spec_), result->position));
       commit.changes.push_back({state_, position_key(spec_), result->position});
     }
-    ++commits_in_flight_;
+    const size_t bytes = in_flight_.began(commit);
     environment_.client->commit(
-        std::move(commit), [this, post = poster(), records, token](Result<stream::Receipt> receipt) {
-          post([this, records, token, receipt = std::move(receipt)] {
-            --commits_in_flight_;
+        std::move(commit), [this, post = poster(), records, token, bytes](Result<stream::Receipt> receipt) {
+          post([this, records, token, bytes, receipt = std::move(receipt)] {
+            in_flight_.ended(bytes);
             if (!receipt) {
               tell_source([token, error = receipt.error()](Source& source) { source.failed(token, error); });
               fail(receipt.error().within("the commit of a batch failed"));

@@ -36,7 +36,7 @@ class SourceInstance final : public Lifecycle {
   Status open() override;
   void close() override;
   void pump() override;
-  bool quiet() const override { return !reading_ && commits_in_flight_ == 0; }
+  bool quiet() const override { return !reading_ && in_flight_.commits == 0; }
 
   void read();
   void read_done(uint64_t token, Result<ReadResult> result, int64_t elapsed_ns, int64_t cpu_ns);
@@ -51,7 +51,7 @@ class SourceInstance final : public Lifecycle {
   bool reading_ = false;
   bool waiting_ = false;  // it had nothing; a timer or a wake ends this
   bool ended_ = false;
-  int commits_in_flight_ = 0;
+  InFlight in_flight_;
 };
 
 }  // namespace fmesh::runtime

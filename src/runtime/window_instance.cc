@@ -71,7 +71,7 @@ void WindowInstance::close() {
   due_.clear();
   at_work_.clear();
   processing_ = waiting_ = starved_ = timer_armed_ = false;
-  commits_in_flight_ = 0;
+  in_flight_ = {};
   attempts_ = 0;
   counters_.in_flight.store(0, std::memory_order_relaxed);
 }
@@ -96,7 +96,7 @@ void WindowInstance::pump() {
       return;
     }
     if (!due_.empty()) {
-      if (commits_in_flight_ >= kCommitsInFlightMax) return;
+      if (in_flight_.full()) return;
       work();
       continue;
     }
@@ -309,10 +309,10 @@ void WindowInstance::commit_window() {
 }
 
 void WindowInstance::submit(stream::Commit commit) {
-  ++commits_in_flight_;
-  environment_.client->commit(std::move(commit), [this, post = poster()](Result<stream::Receipt> receipt) {
-    post([this, receipt = std::move(receipt)] {
-      --commits_in_flight_;
+  const size_t bytes = in_flight_.began(commit);
+  environment_.client->commit(std::move(commit), [this, post = poster(), bytes](Result<stream::Receipt> receipt) {
+    post([this, bytes, receipt = std::move(receipt)] {
+      in_flight_.ended(bytes);
       if (!receipt) {
         fail(receipt.error().within("the commit of a window failed"));
         return;

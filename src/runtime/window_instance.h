@@ -44,7 +44,7 @@ class WindowInstance final : public Lifecycle {
   Status open() override;
   void close() override;
   void pump() override;
-  bool quiet() const override { return !processing_ && !waiting_ && commits_in_flight_ == 0; }
+  bool quiet() const override { return !processing_ && !waiting_ && in_flight_.commits == 0; }
 
   void take(std::vector<stream::ReceivedEntry> entries);
   int64_t time_of(const LogicRecord& record) const;
@@ -71,7 +71,7 @@ class WindowInstance final : public Lifecycle {
   std::vector<LogicRecord> at_work_;  // of due_.front()
   int attempts_ = 0;
   bool processing_ = false, waiting_ = false, starved_ = false, timer_armed_ = false;
-  int commits_in_flight_ = 0;
+  InFlight in_flight_;
 };
 
 }  // namespace fmesh::runtime

@@ -16,8 +16,8 @@ namespace fmesh::stream::log {
 
 // One pread fetches so much, so that reading a backlog costs few calls.
 inline constexpr uint64_t kWindowSizeBytes = 256 * 1024;
-// Windows kept: 8 MiB.
-inline constexpr size_t kWindowsMax = 32;
+// Windows kept: 4 MiB.
+inline constexpr size_t kWindowsMax = 16;
 
 class FileWindows {
  public:
