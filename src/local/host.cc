@@ -1,6 +1,7 @@
 #include "local/host.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -8,8 +9,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
@@ -157,9 +158,11 @@ Status Host::open(const Loaded& loaded) {
   for (const stream::log::Damage& damage : store_->damages()) {
     ui_.line("fmesh: damaged: " + damage.file + " at byte " + std::to_string(damage.offset) + ": " + damage.text);
   }
+  const size_t count = options_.loops != 0 ? options_.loops : std::max(1U, std::thread::hardware_concurrency());
+  // By default every thread may get an arena of its own, each of which keeps what was freed in it.
+  ::mallopt(M_ARENA_MAX, static_cast<int>(count));
   workers_ = runtime::WorkerPool::make(clock_, {});
   control_ = std::make_unique<ThreadLoop>(clock_, "control");
-  const size_t count = options_.loops != 0 ? options_.loops : std::max(1U, std::thread::hardware_concurrency());
   SupervisorEnvironment environment;
   for (size_t i = 0; i < count; ++i) {
     loops_.push_back(std::make_unique<ThreadLoop>(clock_, "loop " + std::to_string(i)));

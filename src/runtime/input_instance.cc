@@ -157,6 +157,7 @@ void InputInstance::pump() {
     }
     observe_consumer();
     if (polled->empty()) {
+      engine_->outputs->clear();  // thousands of instances may be idle: none keeps its buffers
       consumer_->notify(waker());
       return;
     }

@@ -43,6 +43,7 @@ class Outputs {
 
   // All entries of the batch; empties this.
   std::vector<stream::Append> finish();
+  // Drops what was added, and the buffers with it.
   void clear();
 
   uint64_t records() const { return records_; }  // added since the last finish() or clear()

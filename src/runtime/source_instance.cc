@@ -200,6 +200,7 @@ void SourceInstance::read_done(uint64_t token, Result<ReadResult> result, int64_
       break;
     case ReadOutcome::kIdle:
       waiting_ = true;
+      engine_->outputs->clear();
       poll_timer_ = after_ms(result->wait_ms > 0 ? result->wait_ms : kSourcePollMs, [this] {
         poll_timer_ = 0;
         waiting_ = false;

@@ -30,10 +30,10 @@ class SinkStage final : public Stage {
   bool takes_batches() const override { return true; }
   Status open() override { return sink_->open(context_); }
   Status run(std::span<const LogicRecord> records, Effects& effects) override {
-    views_.clear();
-    views_.reserve(records.size());
-    for (const LogicRecord& record : records) views_.push_back(record.record);
-    FMESH_TRY(const std::vector<WriteFailure> failures, sink_->write(views_));
+    std::vector<stream::RecordView> views;
+    views.reserve(records.size());
+    for (const LogicRecord& record : records) views.push_back(record.record);
+    FMESH_TRY(const std::vector<WriteFailure> failures, sink_->write(views));
     for (const WriteFailure& failure : failures) effects.failed(failure.index, failure.error.text());
     return {};
   }
@@ -47,7 +47,6 @@ class SinkStage final : public Stage {
  private:
   std::unique_ptr<Sink> sink_;
   ConnectorContext& context_;
-  std::vector<stream::RecordView> views_;
 };
 
 }  // namespace

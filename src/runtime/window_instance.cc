@@ -122,6 +122,7 @@ void WindowInstance::pump() {
     if (starved_) {
       queue(windows_->fire(environment_.clock->wall_ms()));
       if (!due_.empty()) continue;
+      engine_->outputs->clear();
       arm_timer();
       consumer_->notify(waker());
       return;

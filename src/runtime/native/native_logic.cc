@@ -15,6 +15,47 @@ namespace {
 
 constexpr size_t kErrorBytes = 512;  // what abi.h promises to create()
 
+// The records of a call as the ABI spells them.
+struct Translated {
+  std::vector<fmesh_record> records;
+  std::vector<fmesh_property> properties;
+};
+// Kept from call to call up to so many records; a window may have far more.
+constexpr size_t kRecordsKeptMax = 8'192;
+// One per thread and not per function: thousands of functions may be loaded.
+thread_local Translated scratch;
+
+const std::vector<fmesh_record>& translate(std::span<const LogicRecord> records) {
+  auto& [to_records, to_properties] = scratch;
+  if (to_records.capacity() > kRecordsKeptMax) scratch = {};
+  size_t property_count = 0;
+  for (const LogicRecord& record : records) property_count += record.record.properties.size();
+  to_properties.clear();
+  to_properties.reserve(property_count);  // pointers into it stay valid
+  to_records.clear();
+  to_records.reserve(records.size());
+  for (const LogicRecord& input : records) {
+    const stream::RecordView& from = input.record;
+    fmesh_record& to = to_records.emplace_back();
+    to.payload = to_c(from.payload);
+    to.key = to_c(from.key);
+    to.ordering_key = to_c(from.ordering_key);
+    to.topic = to_c(input.topic);
+    to.properties = to_properties.data() + to_properties.size();
+    to.property_count = from.properties.size();
+    for (const stream::Property& property : from.properties)
+      to_properties.push_back({to_c(property.key), to_c(property.value)});
+    to.event_time_ms = from.event_time_ms;
+    to.publish_time_ms = from.publish_time_ms;
+    to.sequence_id = from.sequence_id;
+    to.id = {input.id.ledger, input.id.entry, input.id.partition, input.id.batch_index};
+    to.redelivery_count = input.redelivery_count;
+    if (from.has_key) to.flags |= FMESH_HAS_KEY;
+    if (from.null_value) to.flags |= FMESH_NULL_VALUE;
+  }
+  return to_records;
+}
+
 class NativeLogic final : public Logic {
  public:
   NativeLogic(const fmesh_function& function, std::string component, int32_t instance_id)
@@ -48,16 +89,16 @@ class NativeLogic final : public Logic {
 
   void process(std::span<const LogicRecord> records, BatchContext& batch) override {
     if (records.empty()) return;
-    run(records, batch,
-        [this](NativeCall& call) { function_.process(self_, &call, records_.data(), records_.size()); });
+    const std::vector<fmesh_record>& given = translate(records);
+    run(records, batch, [&](NativeCall& call) { function_.process(self_, &call, given.data(), given.size()); });
   }
 
   void process_window(std::span<const LogicRecord> records, const WindowInfo& window, BatchContext& batch) override {
     if (records.empty()) return;
     const fmesh_window bounds{window.start_ms, window.end_ms};
-    run(records, batch, [this, &bounds](NativeCall& call) {
-      function_.process_window(self_, &call, records_.data(), records_.size(), &bounds);
-    });
+    const std::vector<fmesh_record>& given = translate(records);
+    run(records, batch,
+        [&](NativeCall& call) { function_.process_window(self_, &call, given.data(), given.size(), &bounds); });
   }
 
   void close() override {
@@ -79,7 +120,6 @@ class NativeLogic final : public Logic {
 
   template <class Body>
   void run(std::span<const LogicRecord> records, BatchContext& batch, Body&& body) {
-    translate(records);
     NativeCall call(batch, records);
     const WorkNote note{component_.c_str(), instance_id_, records, &call.current};
     const WorkNoteScope scope(note);
@@ -96,43 +136,12 @@ class NativeLogic final : public Logic {
     for (size_t i = 0; i < records.size(); ++i) batch.failed(i, "an exception left the function library: " + thrown);
   }
 
-  void translate(std::span<const LogicRecord> records) {
-    size_t property_count = 0;
-    for (const LogicRecord& record : records) property_count += record.record.properties.size();
-    properties_.clear();
-    properties_.reserve(property_count);  // pointers into it stay valid
-    records_.clear();
-    records_.reserve(records.size());
-    for (const LogicRecord& input : records) {
-      const stream::RecordView& from = input.record;
-      fmesh_record& to = records_.emplace_back();
-      to.payload = to_c(from.payload);
-      to.key = to_c(from.key);
-      to.ordering_key = to_c(from.ordering_key);
-      to.topic = to_c(input.topic);
-      to.properties = properties_.data() + properties_.size();
-      to.property_count = from.properties.size();
-      for (const stream::Property& property : from.properties) {
-        properties_.push_back({to_c(property.key), to_c(property.value)});
-      }
-      to.event_time_ms = from.event_time_ms;
-      to.publish_time_ms = from.publish_time_ms;
-      to.sequence_id = from.sequence_id;
-      to.id = {input.id.ledger, input.id.entry, input.id.partition, input.id.batch_index};
-      to.redelivery_count = input.redelivery_count;
-      if (from.has_key) to.flags |= FMESH_HAS_KEY;
-      if (from.null_value) to.flags |= FMESH_NULL_VALUE;
-    }
-  }
-
   const fmesh_function& function_;
   const std::string component_;
   const int32_t instance_id_;
   const LibraryNoteScope library_note_;
   fmesh_instance instance_;
   void* self_ = nullptr;
-  std::vector<fmesh_record> records_;
-  std::vector<fmesh_property> properties_;
 };
 
 // The plan passes windowConfig on inside the function's configuration, as Pulsar's runtimes expect it.
