@@ -168,8 +168,8 @@ verb_e2e() {
 }
 
 verb_package() {
-  need build test package
-  build
+  need package
+  build fmesh
   (cd build && cpack -G DEB)
 }
 

@@ -3,6 +3,8 @@
 #   add_library(mine MODULE mine.cc)
 #   target_link_libraries(mine PRIVATE fmesh::function)
 include(GNUInstallDirs)
+# Nothing but the program is built for it: tests and benchmarks are not installed.
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
 include(CMakePackageConfigHelpers)
 
 add_library(fmesh_function INTERFACE)
@@ -25,3 +27,7 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/fmesh-config-version.cmake
   COMPATIBILITY SameMajorVersion ARCH_INDEPENDENT)
 install(FILES ${CMAKE_BINARY_DIR}/fmesh-config-version.cmake DESTINATION ${package_directory})
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+# What README.md points at for people who use fmesh; the rest is for those who have its source.
+install(DIRECTORY docs/guide docs/reference DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
+install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR}
+  PATTERN "*_test.py" EXCLUDE PATTERN "target" EXCLUDE PATTERN ".fmesh" EXCLUDE PATTERN "examples/CMakeLists.txt" EXCLUDE)

@@ -19,6 +19,10 @@
 
 namespace fmesh::testing {
 
+// What fmesh takes, too.
+inline constexpr size_t kStateKeySizeMaxBytes = 4 * 1024;
+inline constexpr size_t kStateValueSizeMaxBytes = 1024 * 1024;
+
 struct Written {
   std::string topic;  // empty: the output stream
   std::string payload;
@@ -178,6 +182,11 @@ class FakeHost {
 
   int change_state(size_t index, std::string_view name, const std::optional<std::string>& value) {
     if (index >= effects_.size()) return turn_to(index), -1;
+    if (name.size() > kStateKeySizeMaxBytes || (value && value->size() > kStateValueSizeMaxBytes)) {
+      error_ = "a state key has at most 4 KiB and its value at most 1 MiB; found " + std::to_string(name.size()) +
+               " and " + std::to_string(value ? value->size() : 0) + " bytes";
+      return -1;
+    }
     Effects* const effects = turn_to(index);
     if (effects == nullptr) return 1;
     const std::string key(name);

@@ -149,6 +149,7 @@ class Host {
 
 Status Host::open(const Loaded& loaded) {
   runtime::install_crash_handler(start_.crash_note_fd >= 0 ? start_.crash_note_fd : STDERR_FILENO, STDERR_FILENO);
+  runtime::set_suspects(start_.suspects);
   disk_ = make_posix_disk();
   stream::log::LogOptions log_options;
   log_options.directory = options_.data_directory;

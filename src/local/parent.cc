@@ -86,7 +86,7 @@ bool wait_or_stop(int64_t delay_ms, const sigset_t& signals) {
   ::_exit(code);
 }
 
-// The first line of a crash note says what happened where, the second which command shows the record.
+// The first line of a crash note says what happened where, the second is for parse_suspect().
 std::string headline(const std::string& note) { return note.substr(0, note.find('\n')); }
 
 // What happened where, without the signal and what other threads did.
@@ -102,14 +102,30 @@ void print_way_out(const std::string& note, int deaths) {
                "fmesh: the host died %d times like this: %s.\n"
                "  Correct the function and build it: the mesh goes on from what is durable.\n",
                deaths, place.c_str());
-  const size_t end = note.find('\n');
-  if (end == std::string::npos) return;
+  const auto suspect = runtime::parse_suspect(note);
+  if (!suspect) return;
+  const std::string topic = suspect->topic;
   std::fprintf(
       stderr,
-      "  Look at the record: %s\n"
-      "  Or pass over it: fmesh stream seek STREAM --subscription NAME --id ID, with the id of the next record\n"
-      "  (fmesh stream ls shows the subscriptions, fmesh stream peek the ids).\n",
-      note.c_str() + end + 1);
+      "  Look at the record and the next: fmesh stream peek %s --from %s -n 2\n"
+      "  Pass over it: fmesh stream seek %s --subscription NAME --id ID, with the id of the next\n"
+      "  (fmesh stream ls shows the subscription). With maxMessageRetry, which effectively_once does not have, such\n"
+      "  a record goes to the dead-letter stream and the run goes on.\n",
+      topic.c_str(), stream::to_string(suspect->id).c_str(), topic.c_str());
+}
+
+void add_suspect(std::vector<runtime::Suspect>& suspects, const std::string& note) {
+  auto suspect = runtime::parse_suspect(note);
+  if (!suspect) return;
+  const auto known = std::ranges::find_if(suspects, [&](const runtime::Suspect& one) {
+    return one.component == suspect->component && one.topic == suspect->topic && one.id == suspect->id;
+  });
+  if (known != suspects.end()) {
+    ++known->deaths;
+    return;
+  }
+  if (suspects.size() >= kSuspectsMax) suspects.erase(suspects.begin());
+  suspects.push_back(*std::move(suspect));
 }
 
 }  // namespace
@@ -155,6 +171,7 @@ int run_with_parent(const std::function<int(HostStart)>& host, ParentOptions opt
     in_a_row = was_well ? 1 : in_a_row + 1;
     if (was_well) deaths.forget();
     const int64_t delay = std::min(restart_delay_ms(in_a_row), options.backoff_max_ms);
+    add_suspect(start.suspects, note);
     const int deaths_here = replace ? 0 : deaths.count(note);
     const bool is_last = options.has_end && deaths_here >= kDeathsAtOneRecordMax;
     if (replace) {

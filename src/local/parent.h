@@ -12,6 +12,9 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "runtime/crash_note.h"
 
 namespace fmesh::local {
 
@@ -43,6 +46,8 @@ class Deaths {
   std::map<std::string, int, std::less<>> counts_;
 };
 
+inline constexpr size_t kSuspectsMax = 100;
+
 struct ParentOptions {
   // The run has to end by itself: it ends with kExitPoisonRecord at the kDeathsAtOneRecordMax-th death at one record.
   // Without it the parent goes on starting hosts, at most one in kRestartBackoffMaxMs, and says what can be done: a
@@ -52,8 +57,9 @@ struct ParentOptions {
 };
 
 struct HostStart {
-  int crash_note_fd = -1;  // where the crash handler of the host writes function and record; -1: none
-  int64_t restarts = 0;    // how often the host was started before
+  int crash_note_fd = -1;                  // where the crash handler of the host writes function and record; -1: none
+  int64_t restarts = 0;                    // how often the host was started before
+  std::vector<runtime::Suspect> suspects;  // the records at which it died, at most kSuspectsMax
 };
 
 // Runs `host` in a child process, again and again until it exits by itself, and returns its exit code (128 + signal if

@@ -69,7 +69,9 @@ int die_again_and_again(ParentOptions options, Place place) {
 }
 
 TEST(Parent, EndsARunThatHasAnEndWhenOneRecordKillsTheHostAgainAndAgain) {
-  const auto one_record = [](int64_t) { return std::string("function f, crashed at record 1:2 (SIGSEGV)\npeek\n"); };
+  const auto one_record = [](int64_t) {
+    return std::string("function f, crashed at record 1:2 (SIGSEGV)\nrecord f 1:2:-1 topic\n");
+  };
   EXPECT_EQ(die_again_and_again({.has_end = true, .backoff_max_ms = 1}, one_record), kExitPoisonRecord);
 }
 
@@ -87,12 +89,30 @@ TEST(Parent, GoesOnWhenTheRecordsDifferOrTheRunHasNoEnd) {
 
 TEST(Parent, CountsDeathsByFunctionAndRecordWhateverTheSignal) {
   Deaths deaths;
-  EXPECT_EQ(deaths.count("function f, crashed at record 1:2 (SIGSEGV)\npeek"), 1);
+  EXPECT_EQ(deaths.count("function f, crashed at record 1:2 (SIGSEGV)\nrecord f 1:2:-1 topic"), 1);
   EXPECT_EQ(deaths.count("function g, crashed at record 1:2 (SIGSEGV)"), 1);
   EXPECT_EQ(deaths.count("function f, crashed at record 1:2 (SIGABRT)"), 2);
   EXPECT_EQ(deaths.count(""), 0);
   deaths.forget();
   EXPECT_EQ(deaths.count("function f, crashed at record 1:2 (SIGABRT)"), 1);
+}
+
+TEST(Parent, TellsTheNextHostAtWhichRecordsTheLastOnesDied) {
+  EXPECT_EQ(exit_code_of([] {
+              return run_with_parent(
+                  [](HostStart start) {
+                    if (start.restarts < 3) {
+                      const std::string note =
+                          start.restarts == 1 ? "f\nrecord f 1:9:-1 t\n" : "f\nrecord f 1:2:-1 t\n";
+                      if (write(start.crash_note_fd, note.data(), note.size()) < 0) return 9;
+                      raise(SIGKILL);
+                    }
+                    const auto& suspects = start.suspects;
+                    return suspects.size() == 2 && suspects[0].deaths == 2 && suspects[1].id.entry == 9 ? 0 : 8;
+                  },
+                  {.backoff_max_ms = 1});
+            }),
+            0);
 }
 
 TEST(Parent, PassesSignalsOnAndDoesNotRestartThen) {

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 namespace fmesh::runtime {
 namespace {
@@ -22,6 +23,7 @@ constexpr int kFramesMax = 48;
 constinit thread_local const WorkNote* work_note = nullptr;
 // What every thread works on, for a crash on a thread without a note. A thread keeps its place until it ends.
 constexpr size_t kThreadsMax = 256;
+std::vector<Suspect> known_suspects;  // written before threads start
 constinit std::array<std::atomic<const WorkNote*>, kThreadsMax> all_work{};
 constinit std::array<std::atomic<bool>, kThreadsMax> work_taken{};
 constinit std::array<std::atomic<const LibraryNote*>, kLibraryNotesMax> libraries{};
@@ -169,15 +171,17 @@ void place_of(const WorkNote& note, Line& line) {
   line.text(record->topic);
 }
 
-// "fmesh stream peek TOPIC --from ID -n 1"
-void command_of(const WorkNote& note, Line& line) {
+// "record COMPONENT ID TOPIC", for parse_suspect().
+void suspect_of(const WorkNote& note, Line& line) {
   const LogicRecord* const record = record_of(note);
   if (record == nullptr) return;
-  line.text("fmesh stream peek ");
-  line.text(record->topic);
-  line.text(" --from ");
+  line.text("record ");
+  line.text(note.component);
+  line.text(" ");
   id_of(*record, line);
-  line.text(" -n 1\n");
+  line.text(" ");
+  line.text(record->topic);
+  line.text("\n");
 }
 
 void signal_of(int signal, Line& line) {
@@ -245,7 +249,7 @@ void report(int signal, int fd) {
     place_of(*work_note, line);
     signal_of(signal, line);
     line.text("\n");
-    command_of(*work_note, line);
+    suspect_of(*work_note, line);
     line.write_to(fd);  // before anything that a broken stack can upset
   }
   const std::span<void* const> found(frames, static_cast<size_t>(backtrace(frames, kFramesMax)));
@@ -298,6 +302,29 @@ void install_crash_handler(int note_fd, int trace_fd) {
   action.sa_flags = SA_ONSTACK | static_cast<int>(SA_RESETHAND);
   sigemptyset(&action.sa_mask);
   for (const int signal : kSignals) sigaction(signal, &action, nullptr);
+}
+
+std::optional<Suspect> parse_suspect(std::string_view note) {
+  constexpr std::string_view kMark = "\nrecord ";
+  const size_t mark = note.find(kMark);
+  if (mark == std::string_view::npos) return std::nullopt;
+  std::string_view line = note.substr(mark + kMark.size());
+  line = line.substr(0, line.find('\n'));
+  const size_t component_end = line.find(' ');
+  const size_t id_end = component_end == std::string_view::npos ? component_end : line.find(' ', component_end + 1);
+  if (id_end == std::string_view::npos) return std::nullopt;
+  const auto id = stream::parse_message_id(line.substr(component_end + 1, id_end - component_end - 1));
+  if (!id) return std::nullopt;
+  return Suspect{std::string(line.substr(0, component_end)), std::string(line.substr(id_end + 1)), *id, 1};
+}
+
+void set_suspects(std::vector<Suspect> suspects) { known_suspects = std::move(suspects); }
+
+std::vector<Suspect> suspects_of(std::string_view component) {
+  std::vector<Suspect> found;
+  for (const Suspect& suspect : known_suspects)
+    if (suspect.component == component) found.push_back(suspect);
+  return found;
 }
 
 }  // namespace fmesh::runtime

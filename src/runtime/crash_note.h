@@ -12,7 +12,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "runtime/logic.h"
 
@@ -58,9 +62,25 @@ class LibraryNoteScope {
 };
 
 // On SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT writes one line that names function, record and signal to `note_fd`,
-// a second one with the command that shows the record if there is one, and a backtrace to `trace_fd` (both may be the
+// a second one for parse_suspect() if there is a record, and a backtrace to `trace_fd` (both may be the
 // same), then lets the signal end the process. Call once, before threads start; threads that open a WorkNoteScope also
 // survive the overflow of their stack long enough to say so.
 void install_crash_handler(int note_fd, int trace_fd);
+
+// A record at which the process died before. Its function gets it alone once what came before it is durable, so that
+// the next death costs nothing else; see native_logic.cc.
+struct Suspect {
+  std::string component;
+  std::string topic;  // full name
+  stream::MessageId id;
+  int deaths = 0;
+};
+
+// What the crash handler left about a record; deaths is 1. Nothing if the note names none.
+std::optional<Suspect> parse_suspect(std::string_view note);
+
+// Those of this process. Call once, before threads start.
+void set_suspects(std::vector<Suspect> suspects);
+std::vector<Suspect> suspects_of(std::string_view component);
 
 }  // namespace fmesh::runtime

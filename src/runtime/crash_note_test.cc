@@ -52,7 +52,8 @@ class CrashNoteDeathTest : public ::testing::Test {
 TEST_F(CrashNoteDeathTest, NamesFunctionInstanceRecordAndSignal) {
   EXPECT_EXIT(
       crash_at_second_record([] { raise(SIGSEGV); }), testing::KilledBySignal(SIGSEGV),
-      "function poison, instance 3, crashed at record 7:41:-1:2 of persistent://public/default/orders .SIGSEGV");
+      "function poison, instance 3, crashed at record 7:41:-1:2 of persistent://public/default/orders .SIGSEGV.*\n"
+      "record poison 7:41:-1:2 persistent://public/default/orders\n");
 }
 
 TEST_F(CrashNoteDeathTest, KeepsTheSignalOfAnAbort) {
@@ -70,6 +71,16 @@ TEST_F(CrashNoteDeathTest, SaysThatNoUserCodeRanAfterTheScopeEnded) {
         raise(SIGBUS);
       },
       testing::KilledBySignal(SIGBUS), "outside of user code");
+}
+
+TEST(Suspect, IsReadFromWhatTheHandlerWrote) {
+  const auto suspect = parse_suspect("function f, instance 0, crashed at ...\nrecord f 1:2:-1:3 persistent://a/b/c\n");
+  ASSERT_TRUE(suspect);
+  EXPECT_EQ(suspect->component, "f");
+  EXPECT_EQ(suspect->topic, "persistent://a/b/c");
+  EXPECT_EQ(suspect->id, (stream::MessageId{1, 2, -1, 3}));
+  for (const char* note : {"", "record f 1:2:3 t", "x\nrecord f", "x\nrecord f 1:2", "x\nrecord f one t"})
+    EXPECT_FALSE(parse_suspect(note)) << note;
 }
 
 }  // namespace

@@ -95,10 +95,26 @@ Status InputInstance::open() {
         return;
       }
       pace_ = Pace(engine_->stage->takes_batches());
-      opened();
+      keep_first_position();
     });
   });
   return {};
+}
+
+// A sink that begins remembers where, before it writes anything: after a crash before its first commit it could not
+// tell what it wrote from what was there.
+void InputInstance::keep_first_position() {
+  const std::optional<std::string> position = is_sink_ ? engine_->stage->position() : std::nullopt;
+  if (!position || !connector_context_.position().empty()) return opened();
+  if (const Status put = state_->put(position_key(spec_), *position); !put) return fail(put.error());
+  stream::Commit commit;
+  commit.changes.push_back({state_, position_key(spec_), *position});
+  environment_.client->commit(std::move(commit), [this, post = poster()](Result<stream::Receipt> receipt) {
+    post([this, receipt = std::move(receipt)] {
+      if (!receipt) return fail(receipt.error().within("the commit of the first position failed"));
+      opened();
+    });
+  });
 }
 
 void InputInstance::close() {

@@ -56,6 +56,7 @@ class InputInstance final : public Lifecycle {
   bool quiet() const override;
 
   Status make_stage(Engine& engine);
+  void keep_first_position();
   void take(std::vector<stream::ReceivedEntry> entries);
   void run();
   void ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns, size_t ran_to);

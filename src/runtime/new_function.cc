@@ -11,8 +11,8 @@
 namespace fmesh::runtime {
 namespace {
 
-// {name} is the function's name, {class} its class in C++, {file} its name where - is not allowed, {source} and {sink}
-// the components beside it in the mesh.
+// {name} is the function's name, {class} its class in C++, {file} its name where - is not allowed, {mesh} is
+// the name of its mesh, {source} and {sink} are the components beside it.
 constexpr std::string_view kCmake = R"(cmake_minimum_required(VERSION 3.20)
 project({name} LANGUAGES CXX)
 
@@ -124,7 +124,7 @@ constexpr std::string_view kMesh = R"(# A generator makes orders, {name} prices 
 apiVersion: compute.functionmesh.io/v1alpha1
 kind: FunctionMesh
 metadata:
-  name: {name}
+  name: {mesh}
 spec:
   sources:
     - name: {source}
@@ -264,7 +264,9 @@ std::vector<ProjectFile> filled(std::vector<ProjectFile> files,
   return files;
 }
 
-constexpr size_t kNameBytesMax = 43;  // what a resource's name may have, so that the pods' names fit
+// On Kubernetes a component is called MESH-NAME, with 43 characters at most: "shop-orders", "try-price-orders".
+constexpr size_t kNameBytesMax = 36;
+constexpr size_t kMeshNameBytesMax = 43;
 
 }  // namespace
 
@@ -308,6 +310,7 @@ std::vector<ProjectFile> function_project(const std::string& name) {
                 {{"{name}", name},
                  {"{file}", file},
                  {"{class}", other_name(class_name(name), "Order", "OrderFunction")},
+                 {"{mesh}", 2 * name.size() + 1 <= kMeshNameBytesMax ? name : "try"},
                  {"{source}", other_name("orders", name, "make-orders")},
                  {"{sink}", other_name("show", name, "console")}});
 }

@@ -15,7 +15,7 @@ struct ProjectFile {
 };
 
 // A name that is good as a resource, a folder, a file and (with _ for -) in C++: a to z, 0 to 9 and -, beginning with
-// a letter, at most 43 characters. Errors: kFixInput with what was found and a name that would do.
+// a letter, at most 36 characters. Errors: kFixInput with what was found and a name that would do.
 Status check_project_name(const std::string& name);
 
 // REQUIRES: check_project_name(name).

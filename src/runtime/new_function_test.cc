@@ -24,7 +24,7 @@ TEST(NewFunction, SuggestsANameThatWillDo) {
 
 TEST(NewFunction, LeavesNoMarkInAnyFile) {
   for (const ProjectFile& file : function_project("price-orders")) {
-    for (const char* mark : {"{name}", "{file}", "{class}", "{source}", "{sink}"})
+    for (const char* mark : {"{name}", "{file}", "{class}", "{mesh}", "{source}", "{sink}"})
       EXPECT_EQ(file.text.find(mark), std::string::npos) << file.path;
   }
 }

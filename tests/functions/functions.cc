@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -64,6 +66,48 @@ class Throws : public fmesh::Function<std::string, std::string> {
   }
 };
 
+volatile int never = 0;
+volatile char* outermost = nullptr;
+int overflow(int depth) {
+  volatile char frame[4096];
+  frame[0] = static_cast<char>(depth);
+  outermost = frame;
+  return never == 1 ? 0 : overflow(depth + 1) + frame[0];
+}
+
+// Dies at the record whose "n" is funcConfig.at, in the way that funcConfig.how names; once only if funcConfig.marker
+// is a file to remember it by.
+class CrashesAt : public fmesh::Function<std::string_view, std::string_view> {
+ public:
+  void open(fmesh::Context& context) override {
+    at_ = context.config<int64_t>("at", -1);
+    how_ = context.config<std::string>("how", "");
+    marker_ = context.config<std::string>("marker", "");
+  }
+  std::optional<std::string_view> process(const std::string_view& input, fmesh::Context& context) override {
+    context.add_counter("seen", 1);
+    const auto n = fmesh::json::find(input, "n");
+    if (n.type == fmesh::json::Type::kNumber && std::stoll(std::string(n.raw)) == at_ && !died_before()) die();
+    return input;
+  }
+
+ private:
+  bool died_before() const {
+    if (marker_.empty()) return false;
+    if (std::FILE* file = std::fopen(marker_.c_str(), "r")) return std::fclose(file), true;
+    if (std::FILE* file = std::fopen(marker_.c_str(), "w")) std::fclose(file);
+    return false;
+  }
+  void die() const {
+    if (how_ == "segv") *reinterpret_cast<volatile int*>(static_cast<intptr_t>(never)) = 1;
+    if (how_ == "abort") std::abort();
+    if (how_ == "overflow") overflow(0);
+    if (how_ == "thread") std::thread([] { throw std::runtime_error("nobody catches this"); }).join();
+  }
+  int64_t at_ = -1;
+  std::string how_, marker_;
+};
+
 // Dies of the payload "poison".
 class Crashes : public fmesh::Function<std::string, std::string> {
  public:
@@ -107,5 +151,5 @@ FMESH_FUNCTIONS(fmesh::function<Identity>("identity", FMESH_NON_BLOCKING),
                 fmesh::function<Exclaim>("exclaim", FMESH_NON_BLOCKING),
                 fmesh::function<SetField>("set-field", FMESH_NON_BLOCKING), fmesh::function<Count>("count"),
                 fmesh::function<Throws>("throws"), fmesh::function<Crashes>("crashes"),
-                fmesh::function<Sleeps>("sleeps"), fmesh::function<NeedsSecret>("needs-secret"),
-                fmesh::function<WindowSize>("window-size"))
+                fmesh::function<CrashesAt>("crashes-at"), fmesh::function<Sleeps>("sleeps"),
+                fmesh::function<NeedsSecret>("needs-secret"), fmesh::function<WindowSize>("window-size"))

@@ -47,12 +47,27 @@ class KeepingSink final : public Sink {
   }
 };
 
+// Knows its position, and can't write.
+std::vector<std::string> opened_at;
+class FullSink final : public Sink {
+ public:
+  Status open(ConnectorContext& context) override {
+    opened_at.push_back(context.position());
+    return {};
+  }
+  Result<std::vector<WriteFailure>> write(std::span<const stream::RecordView>) override {
+    return fail(ErrorKind::kRetryLater, "the disk is full");
+  }
+  std::string position() const override { return "begin"; }
+};
+
 }  // namespace
 
 std::span<const ConnectorKind> connector_kinds() {
   static const ConnectorKind kinds[] = {
       {"three", "", []() -> std::unique_ptr<Source> { return std::make_unique<ThreeSource>(); }, nullptr},
       {"keep", "", nullptr, []() -> std::unique_ptr<Sink> { return std::make_unique<KeepingSink>(); }},
+      {"full", "", nullptr, []() -> std::unique_ptr<Sink> { return std::make_unique<FullSink>(); }},
   };
   return kinds;
 }
@@ -317,6 +332,27 @@ TEST_F(InstanceTest, BringsASourceThroughToASinkAndFinishes) {
     EXPECT_TRUE(writes->idle());
   }
   EXPECT_EQ(sunk, (std::vector<std::string>{"s0", "s1", "s2"}));
+}
+
+// What a sink wrote before a crash and its first commit would otherwise be taken for what was there before.
+TEST_F(InstanceTest, ASinkKnowsWhereItBeganEvenIfNoRecordWasCommitted) {
+  model::InstanceSpec sink = function("");
+  sink.host = model::HostKind::kSink;
+  sink.component = sink.details.name = "sink";
+  sink.details.sink->builtin = "full";
+  publish({"a"});
+  opened_at.clear();
+  for (int start = 0; start < 2; ++start) {
+    auto instance = *make_instance(sink, environment());
+    instance->start();
+    run();
+    EXPECT_EQ(instance->stats().state, InstanceState::kRunning);
+    instance.reset();
+    run();
+    log_.reset();
+    open();
+  }
+  EXPECT_EQ(opened_at, (std::vector<std::string>{"", "begin"}));
 }
 
 TEST_F(InstanceTest, LosesNothingWhenAWriteFailsWhileRecordsAreOnTheirWay) {

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "runtime/consumer_options.h"
 #include "runtime/crash_note.h"
 #include "runtime/native/host_table.h"
 #include "runtime/native/library.h"
@@ -13,6 +16,9 @@
 namespace fmesh::runtime {
 namespace {
 
+// A record that killed the process so often is not given to its function again if failing it leads somewhere. Less than
+// the parent's limit, so that a record with maxMessageRetry never ends a run.
+constexpr int kDeathsUntilRefused = 3;
 constexpr size_t kErrorBytes = 512;  // what abi.h promises to create()
 
 // The records of a call as the ABI spells them.
@@ -56,13 +62,41 @@ const std::vector<fmesh_record>& translate(std::span<const LogicRecord> records)
   return to_records;
 }
 
+// A part of a batch: index 0 of it is index `first` of the whole.
+class PartOfBatch final : public BatchContext {
+ public:
+  PartOfBatch(BatchContext& whole, size_t first) : whole_(whole), first_(first) {}
+  void output(size_t index, const stream::RecordView& record) override { whole_.output(first_ + index, record); }
+  Status publish(size_t index, std::string_view topic, const stream::RecordView& record) override {
+    return whole_.publish(first_ + index, topic, record);
+  }
+  void failed(size_t index, std::string_view text) override { whole_.failed(first_ + index, text); }
+  void ack(size_t index) override { whole_.ack(first_ + index); }
+  Status ack(std::string_view topic, const stream::MessageId& id) override { return whole_.ack(topic, id); }
+  Result<std::optional<std::string>> state_get(size_t index, std::string_view key) override {
+    return whole_.state_get(first_ + index, key);
+  }
+  Status state_put(size_t index, std::string_view key, std::optional<std::string_view> value) override {
+    return whole_.state_put(first_ + index, key, value);
+  }
+  Result<int64_t> counter_add(size_t index, std::string_view key, int64_t delta) override {
+    return whole_.counter_add(first_ + index, key, delta);
+  }
+
+ private:
+  BatchContext& whole_;
+  const size_t first_;
+};
+
 class NativeLogic final : public Logic {
  public:
-  NativeLogic(const fmesh_function& function, std::string component, int32_t instance_id)
+  NativeLogic(const fmesh_function& function, const model::InstanceSpec& spec)
       : function_(function),
-        component_(std::move(component)),
-        instance_id_(instance_id),
-        library_note_(component_.c_str(), reinterpret_cast<const void*>(function.create)) {}
+        component_(spec.component),
+        instance_id_(spec.instance_id),
+        max_retries_(retry_policy(spec.details).max_retries),
+        library_note_(component_.c_str(), reinterpret_cast<const void*>(function.create)),
+        suspects_(suspects_of(component_)) {}
   ~NativeLogic() override { close(); }
 
   bool non_blocking() const override { return (function_.flags & FMESH_NON_BLOCKING) != 0; }
@@ -89,8 +123,22 @@ class NativeLogic final : public Logic {
 
   void process(std::span<const LogicRecord> records, BatchContext& batch) override {
     if (records.empty()) return;
-    const std::vector<fmesh_record>& given = translate(records);
-    run(records, batch, [&](NativeCall& call) { function_.process(self_, &call, given.data(), given.size()); });
+    size_t begin = 0;
+    for (size_t i = 0; i < records.size() && !suspects_.empty(); ++i) {
+      const auto suspect = suspect_at(records[i]);
+      if (suspect == suspects_.end()) continue;
+      const bool refused = is_refused(*suspect);
+      if (i == 0 && !refused) {
+        suspects_.erase(suspect);  // if the process survives it this time, it is none
+        continue;
+      }
+      // What came before becomes durable now, and the record is next.
+      call(records.subspan(begin, i - begin), begin, batch);
+      batch.failed(i, fmt::format("the process died {} time{} at this record; it is {}", suspect->deaths,
+                                  suspect->deaths == 1 ? "" : "s", refused ? "not tried again" : "tried on its own"));
+      begin = i + 1;
+    }
+    call(records.subspan(begin), begin, batch);
   }
 
   void process_window(std::span<const LogicRecord> records, const WindowInfo& window, BatchContext& batch) override {
@@ -113,6 +161,26 @@ class NativeLogic final : public Logic {
   }
 
  private:
+  std::vector<Suspect>::iterator suspect_at(const LogicRecord& record) {
+    return std::find_if(suspects_.begin(), suspects_.end(),
+                        [&](const Suspect& one) { return one.id == record.id && one.topic == record.topic; });
+  }
+
+  // Each death counts as a try.
+  bool is_refused(const Suspect& suspect) const {
+    return max_retries_ >= 0 && (suspect.deaths > max_retries_ || suspect.deaths >= kDeathsUntilRefused);
+  }
+
+  // `records` begin at index `first` of the batch.
+  void call(std::span<const LogicRecord> records, size_t first, BatchContext& batch) {
+    if (records.empty()) return;
+    const std::vector<fmesh_record>& given = translate(records);
+    const auto body = [&](NativeCall& call) { function_.process(self_, &call, given.data(), given.size()); };
+    if (first == 0) return run(records, batch, body);
+    PartOfBatch part(batch, first);
+    run(records, part, body);
+  }
+
   Status refused(const std::string& why) const {
     return fail(ErrorKind::kFixInput,
                 fmt::format("function {} of {} did not start: {}", function_.name, component_, why));
@@ -139,7 +207,9 @@ class NativeLogic final : public Logic {
   const fmesh_function& function_;
   const std::string component_;
   const int32_t instance_id_;
+  const int max_retries_;  // -1: for ever
   const LibraryNoteScope library_note_;
+  std::vector<Suspect> suspects_;
   fmesh_instance instance_;
   void* self_ = nullptr;
 };
@@ -166,7 +236,7 @@ Result<std::unique_ptr<Logic>> make_native_logic(const model::InstanceSpec& spec
         ErrorKind::kFixInput,
         fmt::format("function {} takes windows, but its resource has no windowConfig; add one", function->name));
   }
-  return std::make_unique<NativeLogic>(*function, spec.component, spec.instance_id);
+  return std::make_unique<NativeLogic>(*function, spec);
 }
 
 }  // namespace fmesh::runtime

@@ -174,5 +174,44 @@ TEST_F(Native, ACrashNamesFunctionAndRecord) {
       testing::KilledBySignal(SIGSEGV), "function crashes, instance 0, crashed at record 1:2:-1 of .*in .SIGSEGV");
 }
 
+TEST_F(Native, ARecordThatKilledTheProcessComesAloneAfterWhatWasBeforeIt) {
+  const std::string topic = "persistent://public/default/in";
+  set_suspects({{"uppercase", topic, {1, 1, -1, -1}, 1}, {"uppercase", topic, {1, 2, -1, -1}, 1}});
+  const auto logic = opened(kFunctions, "uppercase");
+  set_suspects({});
+  const std::vector<std::string> payloads = {"a", "b", "c", "d"};
+  const std::vector<LogicRecord> records = records_of(payloads);
+  FakeBatch first;
+  logic->process(records, first);
+  EXPECT_THAT(first.payloads(), ElementsAre("A", "D"));
+  EXPECT_EQ(first.written[1].index, 3U);
+  EXPECT_THAT(first.failures.at(1), HasSubstr("died 1 time at this record; it is tried on its own"));
+  FakeBatch second;
+  logic->process(std::span(records).subspan(1), second);
+  EXPECT_THAT(second.payloads(), ElementsAre("B", "D"));
+  FakeBatch third;
+  logic->process(std::span(records).subspan(2), third);
+  EXPECT_THAT(third.payloads(), ElementsAre("C", "D"));
+}
+
+TEST_F(Native, ARecordThatKillsEveryProcessIsRefusedIfItHasADeadLetterStream) {
+  set_suspects({{"uppercase", "persistent://public/default/in", {1, 0, -1, -1}, 3}});
+  model::InstanceSpec spec;
+  spec.host = model::HostKind::kNative;
+  spec.component = spec.details.class_name = "uppercase";
+  spec.library_path = kFunctions;
+  const auto run_with = [&](int retries) {
+    spec.details.retry_details = model::RetryDetails{};
+    spec.details.retry_details->max_message_retries = retries;
+    FakeLogicContext context(spec);
+    auto logic = make_logic(spec, cache_);
+    EXPECT_TRUE((*logic)->open(context));
+    return run(**logic, {"a"});
+  };
+  EXPECT_THAT(run_with(5).failures.at(0), HasSubstr("not tried again"));
+  EXPECT_THAT(run_with(0).payloads(), ElementsAre("A"));  // for ever
+  set_suspects({});
+}
+
 }  // namespace
 }  // namespace fmesh::runtime

@@ -202,6 +202,13 @@ TEST(FakeHost, AFailedRecordLeavesNothingBehind) {
   EXPECT_EQ(host.metrics().at("bytes"), (std::vector<double>{1, 3}));
 }
 
+TEST(FakeHost, RefusesStateThatFmeshRefuses) {
+  fmesh::testing::FakeHost<Books> host;
+  host.send(std::string(fmesh::testing::kStateValueSizeMaxBytes + 1, 'x'));
+  ASSERT_EQ(host.failures().size(), 1U);
+  EXPECT_THAT(host.failures()[0], HasSubstr("at most 1 MiB"));
+}
+
 TEST(FakeHost, AnOutputTakesKeyTimeAndPropertiesOfItsInput) {
   fmesh::testing::FakeHost<Books> host;
   host.send({.payload = "a", .key = "k", .event_time_ms = 7, .properties = {{"p", "v"}}});
