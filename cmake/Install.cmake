@@ -30,4 +30,5 @@ install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 # What README.md points at for people who use fmesh; the rest is for those who have its source.
 install(DIRECTORY docs/guide docs/reference DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR}
-  PATTERN "*_test.py" EXCLUDE PATTERN "target" EXCLUDE PATTERN ".fmesh" EXCLUDE PATTERN "examples/CMakeLists.txt" EXCLUDE)
+  PATTERN "*_test.py" EXCLUDE PATTERN "target" EXCLUDE PATTERN ".fmesh" EXCLUDE PATTERN "examples/CMakeLists.txt" EXCLUDE
+  PATTERN "hello/CMakeLists.txt" EXCLUDE)

@@ -148,6 +148,21 @@ class Sdk(unittest.TestCase):
         self.run_in(work / "orders", "fmesh", "validate", "build/mesh.yaml")
 
 
+    @unittest.skipUnless(shutil.which("dpkg-deb") and shutil.which("dpkg-shlibdeps"), "no Debian tools here: the package was not built")
+    def test_the_debian_package_holds_what_is_installed_and_names_its_libraries(self):
+        work = self.work()
+        self.run_in(work, "cpack", "-G", "DEB", "--config", str(BUILD / "CPackConfig.cmake"), "-B", str(work))
+        package = next(work.glob("*.deb"))
+        self.run_in(work, "dpkg-deb", "-x", package, "root")
+        files = lambda top: sorted(str(path.relative_to(top)) for path in top.rglob("*") if path.is_file())
+        self.assertEqual(files(work / "root/usr"), files(self.prefix))
+        self.assertIn("fmesh", self.run_in(work, work / "root/usr/bin/fmesh", "version").stdout)
+        depends = self.run_in(work, "dpkg-deb", "-f", package, "Depends").stdout
+        for library in ("libc6", "libstdc++6", "libjq1", "libsqlite3-0", "libssl3", "libyaml-0-2"):
+            self.assertIn(library, depends)
+        self.assertLess(package.stat().st_size, 10_000_000, "was the program not stripped?")
+
+
 class OtherLanguages(unittest.TestCase):
     """Functions through the plain C ABI, as other languages have it."""
 
