@@ -2,7 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <future>
 #include <optional>
@@ -31,18 +34,22 @@ Error error_of(const net::HttpResponse& response) {
   return Error(kind, response.body);
 }
 
+Error lost(const Error& error) { return error.within("the mesh that ran here has ended or does not answer"); }
+
 class Remote final : public Control {
  public:
   explicit Remote(std::unique_ptr<net::HttpClient> client) : client_(std::move(client)) {}
   bool running() const override { return true; }
   Result<std::string> ask(net::HttpRequest request) override {
-    FMESH_TRY(net::HttpResponse response, client_->send(std::move(request)));
+    auto sent = client_->send(std::move(request));
+    if (!sent) return fail(lost(sent.error()));
+    net::HttpResponse response = *std::move(sent);
     if (response.status != 200) return fail(error_of(response));
     return std::move(response.body);
   }
   Status follow(net::HttpRequest request, std::function<bool(std::string_view)> line) override {
     std::string rest;
-    FMESH_TRY(const net::HttpResponse response, client_->stream(std::move(request), [&](std::string_view piece) {
+    const auto answer = client_->stream(std::move(request), [&](std::string_view piece) {
       rest += piece;
       size_t begin = 0;
       for (size_t end = rest.find('\n'); end != std::string::npos; begin = end + 1, end = rest.find('\n', begin)) {
@@ -50,8 +57,9 @@ class Remote final : public Control {
       }
       rest.erase(0, begin);
       return true;
-    }));
-    if (response.status != 200) return fail(error_of({response.status, {}, rest, {}}));
+    });
+    if (!answer) return fail(lost(answer.error()));
+    if (answer->status != 200) return fail(error_of(*answer));
     return {};
   }
 
@@ -143,8 +151,9 @@ int report(const Error& error, bool json) {
 }
 
 void print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return;
+  std::fprintf(stderr, "fmesh: write to standard output: %s\n", std::strerror(errno));
+  std::_Exit(kExitFailed);  // nothing that follows could be told either
 }
 
 }  // namespace fmesh::cli

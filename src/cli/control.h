@@ -41,6 +41,7 @@ void add_data_directory(CLI::App& app, std::string& directory);
 
 // Prints "fmesh: text" to stderr, or with `json` {"error": text} to stdout, and returns the exit code that fits.
 int report(const Error& error, bool json = false);
-void print(std::string_view text);  // to stdout, as it is
+// To stdout, as it is; ends the process if that is not possible (a full disk).
+void print(std::string_view text);
 
 }  // namespace fmesh::cli

@@ -1,9 +1,14 @@
 // fmesh status, top, tap and logs: looking at a running mesh.
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
+#include <cerrno>
+#include <csignal>
 #include <memory>
+#include <thread>
 
 #include "base/clock.h"
 #include "cli/command.h"
@@ -43,30 +48,47 @@ int top(const LookFlags& flags) {
   auto control = Control::open(flags.data_directory, Reach::kRunning);
   if (!control) return report(control.error(), flags.json);
   if (flags.json || !is_terminal(STDOUT_FILENO) || !is_terminal(STDIN_FILENO)) return status(flags);
-  FullScreen screen(STDIN_FILENO, STDOUT_FILENO);
   std::optional<Error> lost;
-  while (!lost) {
-    const auto state = (*control)->get("/api/v1/mesh");
-    if (!state) {
-      lost = state.error();
-      break;
+  {
+    FullScreen screen(STDIN_FILENO, STDOUT_FILENO);  // gone before the error is told, else it would be wiped with it
+    while (!lost) {
+      const auto state = (*control)->get("/api/v1/mesh");
+      if (!state) {
+        lost = state.error();
+        break;
+      }
+      const TerminalSize size = terminal_size(STDOUT_FILENO);
+      observe::MeshState mesh = observe::mesh_from_json(*state);
+      std::ranges::stable_sort(mesh.components, [](const observe::ComponentView& a, const observe::ComponentView& b) {
+        return a.cpu_percent > b.cpu_percent + 0.5;
+      });
+      screen.draw(
+          render_mesh(mesh, SystemClock().wall_ms(), look_for(STDOUT_FILENO, size.rows > 8 ? size.rows - 6 : 2)) +
+          "q quits");
+      const char key = screen.wait_key(kTopTickMs);
+      if (key == 'q' || key == 'Q') return kExitOk;
     }
-    const TerminalSize size = terminal_size(STDOUT_FILENO);
-    observe::MeshState mesh = observe::mesh_from_json(*state);
-    std::ranges::stable_sort(mesh.components, [](const observe::ComponentView& a, const observe::ComponentView& b) {
-      return a.cpu_percent > b.cpu_percent + 0.5;
-    });
-    screen.draw(render_mesh(mesh, SystemClock().wall_ms(), look_for(STDOUT_FILENO, size.rows > 8 ? size.rows - 6 : 2)) +
-                "q quits");
-    const char key = screen.wait_key(kTopTickMs);
-    if (key == 'q' || key == 'Q') return kExitOk;
   }
   return report(*lost);
+}
+
+// Ends this process when nobody reads its output any more (`| head -1`), also while there is nothing to write.
+void end_with_reader() {
+  struct stat found{};
+  if (::fstat(STDOUT_FILENO, &found) != 0 || !S_ISFIFO(found.st_mode)) return;
+  std::thread([] {
+    pollfd output{STDOUT_FILENO, 0, 0};
+    while (::poll(&output, 1, -1) < 0 && errno == EINTR) {
+    }
+    ::signal(SIGPIPE, SIG_DFL);
+    ::kill(::getpid(), SIGPIPE);
+  }).detach();
 }
 
 int tap(const LookFlags& flags) {
   auto control = Control::open(flags.data_directory, Reach::kRunning);
   if (!control) return report(control.error(), flags.json);
+  end_with_reader();
   net::HttpRequest request;
   request.path = "/api/v1/streams/" + flags.name + "/records";
   request.query["follow"] = "true";
@@ -80,6 +102,11 @@ int tap(const LookFlags& flags) {
     return --left > 0;
   });
   if (!ended && left > 0) return report(ended.error(), flags.json);
+  if (left > 0 && flags.count != 0) {
+    return report(
+        Error(ErrorKind::kRetryLater, "the mesh ended before " + std::to_string(flags.count) + " records came"),
+        flags.json);
+  }
   return kExitOk;
 }
 
@@ -93,6 +120,7 @@ int logs(const LookFlags& flags) {
   const std::map<std::string, std::string> query = {{"lines", std::to_string(flags.lines)}};
   const std::string path = "/api/v1/logs/" + flags.name;
   if (flags.follow) {
+    end_with_reader();
     net::HttpRequest request;
     request.path = path;
     request.query = query;
@@ -137,7 +165,9 @@ void add_tap(CLI::App& app, Exit& exit) {
   const auto flags = std::make_shared<LookFlags>();
   CLI::App* verb = add_verb(app, "tap", "Show the records of a stream as they come", flags);
   verb->add_option("STREAM", flags->name, "Name, tenant/namespace/name or full name")->required();
-  verb->add_option("-n,--count", flags->count, "End after so many records");
+  verb->add_option("-n,--count", flags->count, "End after so many records")
+      ->check(CLI::Range(int64_t{1}, INT64_MAX))
+      ->type_name("N");
   verb->footer(
       "Takes nothing away from the readers of the stream.\nExamples:\n  fmesh tap orders\n  fmesh tap orders --json -n "
       "1");

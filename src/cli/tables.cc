@@ -123,6 +123,36 @@ std::string render_table(const std::vector<std::vector<std::string>>& rows, cons
   return text;
 }
 
+namespace {
+
+// Makes a table of components narrow enough: leaves columns out, those first that are missed least, then cuts names.
+void make_fit(std::vector<std::vector<std::string>>& rows, size_t width) {
+  constexpr std::string_view kMissedLeast[] = {"RUNS", "IN", "OUT", "REPLICAS", "DEAD", "CPU%", "OUT/S", "BACKLOG"};
+  constexpr size_t kNameMinColumns = 12, kGapColumns = 2;
+  const auto too_wide = [&]() -> size_t {
+    size_t sum = 0;
+    for (size_t c = 0; c < rows[0].size(); ++c) {
+      size_t widest = 0;
+      for (const std::vector<std::string>& row : rows) widest = std::max(widest, shown_width(row[c]));
+      sum += widest + (c == 0 ? 0 : kGapColumns);
+    }
+    return sum > width ? sum - width : 0;
+  };
+  size_t name_columns = 0;
+  for (const std::vector<std::string>& row : rows) name_columns = std::max(name_columns, shown_width(row[0]));
+  const size_t spare = name_columns > kNameMinColumns ? name_columns - kNameMinColumns : 0;
+  for (const std::string_view heading : kMissedLeast) {
+    if (width == 0 || too_wide() <= spare) break;
+    const auto column = std::ranges::find(rows[0], heading) - rows[0].begin();
+    for (std::vector<std::string>& row : rows) row.erase(row.begin() + column);
+  }
+  if (width == 0) return;
+  const size_t name_max = name_columns - std::min(spare, too_wide());
+  for (std::vector<std::string>& row : rows) row[0] = cut(row[0], name_max);
+}
+
+}  // namespace
+
 std::string render_mesh(const observe::MeshState& state, int64_t now_ms, const Look& look) {
   std::string text = cut(head_line(state, now_ms, look.colours), look.width) + "\n";
   if (!state.reload_error.empty()) {
@@ -146,9 +176,10 @@ std::string render_mesh(const observe::MeshState& state, int64_t now_ms, const L
                     show_count(c.errors_total), show_count(c.dead_letters_total),
                     fmt::format("{:.0f}", c.cpu_percent)});
   }
+  make_fit(rows, look.width);
   if (rows.size() > 1) text += render_table(rows, look);
   if (shown < state.components.size())
-    text += fmt::format("... and {} more components\n", state.components.size() - shown);
+    text += cut(fmt::format("... and {} more components", state.components.size() - shown), look.width) + "\n";
   return text + problems;
 }
 

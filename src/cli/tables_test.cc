@@ -54,6 +54,20 @@ TEST(Tables, NeverDrawMoreThanTheTerminalHolds) {
   }
 }
 
+TEST(Tables, LeaveColumnsOutRatherThanCutNumbers) {
+  EXPECT_EQ(render_mesh(shop(), 66'000, {.width = 40, .lines_max = 0, .colours = false}),
+            "shop  running  up 1 m 05 s  pid 42\n"
+            "NAME    STATE    IN/S  BACKLOG  ERRORS\n"
+            "orders  running     0        -       0\n"
+            "enrich  backoff     0       12       3\n"
+            "enrich: record 1:2: bad\\x1b[31m thing\n");
+  observe::MeshState state = shop();
+  state.components[0].name = "a-component-with-a-very-long-name";
+  EXPECT_THAT(render_mesh(state, 66'000, {.width = 40, .lines_max = 0, .colours = false}),
+              HasSubstr("a-component-with…  running     0       0\n"));
+  EXPECT_THAT(render_mesh(state, 66'000, {.width = 80, .lines_max = 0, .colours = false}), HasSubstr("BACKLOG"));
+}
+
 TEST(Tables, UseNoColoursUnlessAsked) {
   EXPECT_THAT(render_mesh(shop(), 0, {}), testing::Not(HasSubstr("\x1b[")));
   EXPECT_THAT(render_mesh(shop(), 0, {.width = 0, .lines_max = 0, .colours = true}), HasSubstr("\x1b["));

@@ -20,6 +20,17 @@ void write_all(int fd, std::string_view text) {
   }
 }
 
+// The lines of `text` that a terminal with so many rows can show without scrolling.
+std::string_view fitting(std::string_view text, size_t rows) {
+  size_t end = 0;
+  for (size_t line = 1; line < rows; ++line) {
+    const size_t next = text.find('\n', end);
+    if (next == std::string_view::npos) return text;
+    end = next + 1;
+  }
+  return text.substr(0, text.find('\n', end));
+}
+
 }  // namespace
 
 bool is_terminal(int fd) { return ::isatty(fd) == 1; }
@@ -43,8 +54,11 @@ std::string LivePicture::erase() const {
 }
 
 void LivePicture::draw(const std::string& text) {
-  write_all(fd_, erase() + text);
-  drawn_ = text;
+  const std::string erased = erase();
+  const size_t rows = terminal_size(fd_).rows;
+  drawn_ = fitting(text, rows > 1 ? rows - 1 : rows);
+  if (!drawn_.empty() && !drawn_.ends_with('\n')) drawn_ += '\n';
+  write_all(fd_, erased + drawn_);
 }
 
 void LivePicture::print(const std::string& lines) {
@@ -74,7 +88,9 @@ FullScreen::~FullScreen() {
   delete saved_;
 }
 
-void FullScreen::draw(const std::string& text) { write_all(out_fd_, "\x1b[H\x1b[J" + text); }
+void FullScreen::draw(const std::string& text) {
+  write_all(out_fd_, "\x1b[H\x1b[J" + std::string(fitting(text, terminal_size(out_fd_).rows)));
+}
 
 char FullScreen::wait_key(int timeout_ms) {
   pollfd fd{in_fd_, POLLIN, 0};

@@ -20,7 +20,8 @@ TerminalSize terminal_size(int fd);
 class LivePicture {
  public:
   explicit LivePicture(int fd) : fd_(fd) {}
-  // Replaces the picture. REQUIRES: no line is wider than the terminal.
+  // Replaces the picture; lines that the terminal has no rows for are left out. REQUIRES: no line is wider than the
+  // terminal.
   void draw(const std::string& text);
   // Writes lines above the picture.
   void print(const std::string& lines);

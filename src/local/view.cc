@@ -62,6 +62,8 @@ observe::InstanceView to_view(const std::string& component, size_t id, const Ins
   view.last_invocation_ms = stats.last_invocation_ms;
   view.process_latency_ns_sum = stats.process_latency_ns_sum;
   view.process_latency_count = stats.process_latency_count;
+  for (size_t i = 0; i < runtime::kLatencyBoundsNs.size(); ++i)
+    view.process_latency_buckets.push_back({runtime::kLatencyBoundsNs[i], stats.process_latency_buckets[i]});
   view.in_flight_records = stats.in_flight_records;
   view.waiting_retry = stats.waiting_retry;
   view.backlog_records = stats.backlog_records;

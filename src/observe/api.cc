@@ -44,6 +44,11 @@ int status_of(const Error& error) {
 
 net::HttpResponse error_response(const Error& error) { return error_response(status_of(error), error.to_string()); }
 
+net::HttpResponse too_many_followers() {
+  return error_response(503,
+                        std::to_string(kFollowersMax) + " answers with follow=true are open, the limit; close one");
+}
+
 net::HttpResponse done_response(const Status& status) {
   return status ? json_response(200, json::object{{"done", true}}) : error_response(status.error());
 }
@@ -148,12 +153,14 @@ json::array to_array(const Items& items) {
 }  // namespace
 
 void Api::handle(const net::HttpRequest& request, net::Respond respond) {
-  bool path_known = false;
+  std::string allowed;
   for (const Route& route : routes()) {
     const PathMatch match = match_path(route.path, request.path);
     if (!match.matches) continue;
-    path_known = true;
-    if (route.method != request.method) continue;
+    if (!allowed.contains(route.method))
+      allowed += (allowed.empty() ? "" : ", ") + std::string(route.method) + (route.method == "GET" ? ", HEAD" : "");
+    // The server sends the head of a GET where HEAD was asked for.
+    if (route.method != request.method && (route.method != "GET" || request.method != "HEAD")) continue;
     if (const auto refusal = check_access(request, route.writes, rules_)) {
       net::HttpResponse response = error_response(refusal->status, refusal->reason);
       if (refusal->status == 401) response.headers["www-authenticate"] = "Bearer";
@@ -161,7 +168,11 @@ void Api::handle(const net::HttpRequest& request, net::Respond respond) {
     }
     return answer(route, std::string(match.name), request, std::move(respond));
   }
-  if (path_known) return respond(error_response(405, request.method + " is not possible on " + request.path));
+  if (!allowed.empty()) {
+    net::HttpResponse response = error_response(405, request.method + " is not possible on " + request.path);
+    response.headers["allow"] = allowed;
+    return respond(std::move(response));
+  }
   respond(error_response(404, "no such path: " + request.path + "; GET /api/v1/openapi.json lists all"));
 }
 
@@ -232,6 +243,7 @@ void Api::answer_records(const std::string& topic, const net::HttpRequest& reque
     if (!records) return respond(error_response(records.error()));
     return respond(json_response(200, json::object{{"records", to_array(*records)}}));
   }
+  if (!room_for_follower()) return respond(too_many_followers());
   // The tap is opened before the head is sent, so that a client that saw the head misses nothing after it.
   auto body = std::make_shared<std::shared_ptr<net::BodyStream>>();
   auto mutex = std::make_shared<std::mutex>();
@@ -264,6 +276,7 @@ void Api::answer_logs(const std::string& component, const net::HttpRequest& requ
   if (!query_flag(request, "follow")) {
     return respond(json_response(200, json::object{{"lines", to_array(*lines)}}));
   }
+  if (!room_for_follower()) return respond(too_many_followers());
   net::HttpResponse response = text_response(200, "application/x-ndjson", "");
   response.stream = [this, component, lines = *std::move(lines)](const std::shared_ptr<net::BodyStream>& stream) {
     for (const LogEntry& line : lines) stream->write(to_text(to_json(line)) + "\n");
@@ -274,11 +287,16 @@ void Api::answer_logs(const std::string& component, const net::HttpRequest& requ
   respond(std::move(response));
 }
 
-bool Api::keep_follower(std::shared_ptr<net::BodyStream> body, Following following) {
+bool Api::room_for_follower() {
   const std::lock_guard lock(mutex_);
   // A peer that went away is only noticed when something is written; an empty line is no record.
   std::erase_if(followers_, [](const Follower& follower) { return !follower.body->write("\n"); });
-  if (followers_.size() >= kFollowersMax) return false;
+  return followers_.size() < kFollowersMax;
+}
+
+bool Api::keep_follower(std::shared_ptr<net::BodyStream> body, Following following) {
+  const std::lock_guard lock(mutex_);
+  if (followers_.size() >= kFollowersMax) return false;  // others were faster
   followers_.push_back({std::move(body), std::move(following)});
   return true;
 }

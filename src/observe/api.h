@@ -36,6 +36,8 @@ class Api {
   void answer_stream(const std::string& topic, net::Respond respond);
   void answer_publish(const std::string& topic, const net::HttpRequest& request, net::Respond respond);
   void answer_write(const Route& route, const std::string& name, const net::HttpRequest& request, net::Respond respond);
+  // Lets go of followers whose peer has gone, then: are there fewer than kFollowersMax?
+  bool room_for_follower();
   // Keeps `following` until its body is closed by the peer. False if kFollowersMax are open.
   bool keep_follower(std::shared_ptr<net::BodyStream> body, Following following);
 

@@ -33,6 +33,9 @@ class FakeView final : public MeshView {
     InstanceView instance;
     instance.component = "orders";
     instance.received_total = 7;
+    instance.process_latency_buckets = {{100'000, 3}, {1'000'000, 2}};
+    instance.process_latency_count = 6;
+    instance.process_latency_ns_sum = 2'500'000;
     state.instances.push_back(instance);
     return state;
   }
@@ -174,6 +177,9 @@ TEST_F(ApiTest, RefusesBadInputWithTheReason) {
   EXPECT_EQ(send("POST", "/api/v1/components/nobody/scale", R"({"replicas":1})").status, 404);
   EXPECT_EQ(send("GET", "/nothing").status, 404);
   EXPECT_EQ(send("POST", "/api/v1/mesh").status, 405);
+  EXPECT_EQ(send("POST", "/api/v1/mesh").headers.at("allow"), "GET, HEAD");
+  EXPECT_EQ(send("PATCH", "/api/v1/streams/in").headers.at("allow"), "GET, HEAD, PUT, DELETE");
+  EXPECT_EQ(send("HEAD", "/api/v1/mesh").status, 200);
 }
 
 TEST_F(ApiTest, FollowsAStreamLineByLine) {
@@ -197,6 +203,50 @@ TEST_F(ApiTest, ShowsCountersUnderPulsarsNames) {
               HasSubstr("pulsar_function_received_total{tenant=\"public\",namespace=\"public/default\",name=\"orders\","
                         "instance_id=\"0\",cluster=\"local\",fqfn=\"public/default/orders\"} 7\n"));
   EXPECT_THAT(send("GET", "/metrics").body, HasSubstr("pulsar_subscription_back_log{"));
+}
+
+TEST_F(ApiTest, LatenciesAreACumulativeHistogram) {
+  const std::string text = send("GET", "/metrics").body;
+  const std::string labels =
+      "{tenant=\"public\",namespace=\"public/default\",name=\"orders\",instance_id=\"0\",cluster=\"local\","
+      "fqfn=\"public/default/orders\"";
+  const std::string name = "pulsar_function_process_latency_ms";
+  EXPECT_THAT(text,
+              HasSubstr("# TYPE " + name + " histogram\n" + name + "_bucket" + labels + ",le=\"0.1\"} 3\n" + name +
+                        "_bucket" + labels + ",le=\"1\"} 5\n" + name + "_bucket" + labels + ",le=\"+Inf\"} 6\n" + name +
+                        "_sum" + labels + "} 2.5\n" + name + "_count" + labels + "} 6\n"));
+}
+
+TEST(Metrics, KindsHavePulsarsNamesAndEveryNameOneHead) {
+  MeshState state;
+  for (const char* kind : {"source", "function", "sink", "function"}) {
+    ComponentView component;
+    component.name = std::string("a\"\\\n") + kind + std::to_string(state.components.size());
+    component.kind = kind;
+    component.full_name = "t/n/" + component.name;
+    InstanceView instance;
+    instance.component = component.name;
+    instance.user_exceptions_total = 3;
+    state.components.push_back(component);
+    state.instances.push_back(instance);
+  }
+  const std::string text = metrics_text(state, {});
+  EXPECT_THAT(
+      text,
+      HasSubstr("pulsar_source_source_exceptions_total{tenant=\"t\",namespace=\"t/n\",name=\"a\\\"\\\\\\nsource0\""));
+  EXPECT_THAT(text, HasSubstr("pulsar_sink_sink_exceptions_total{"));
+  EXPECT_THAT(text, HasSubstr("pulsar_function_user_exceptions_total{"));
+  std::map<std::string, int> heads;
+  std::stringstream lines(text);
+  std::string last_name;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("# TYPE ")) {
+      last_name = line.substr(7, line.find(' ', 7) - 7);
+      EXPECT_EQ(++heads[last_name], 1) << line;
+    } else if (!line.starts_with("#")) {
+      EXPECT_TRUE(line.starts_with(last_name)) << line << " stands below " << last_name;
+    }
+  }
 }
 
 net::HttpRequest over_tcp(std::string method, std::string path) {

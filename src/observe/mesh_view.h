@@ -18,6 +18,12 @@
 
 namespace fmesh::observe {
 
+// So many records took at most `bound_ns`, and longer than the bucket before.
+struct LatencyBucket {
+  int64_t bound_ns = 0;
+  int64_t count = 0;
+};
+
 struct InstanceView {
   std::string component;
   int32_t instance_id = 0;
@@ -34,6 +40,7 @@ struct InstanceView {
   int64_t last_invocation_ms = 0;  // wall time; 0: never
   int64_t process_latency_ns_sum = 0;
   int64_t process_latency_count = 0;
+  std::vector<LatencyBucket> process_latency_buckets;  // by bound; what took longer than the last is in the count only
   int64_t in_flight_records = 0;
   int64_t waiting_retry = 0;
   int64_t backlog_records = 0;

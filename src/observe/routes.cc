@@ -30,7 +30,7 @@ constexpr Route kRoutes[] = {
      "/metrics",
      false,
      "Counters in Prometheus' text format",
-     "text/plain; version=0.0.4",
+     "text/plain; version=0.0.4; charset=utf-8",
      {},
      ""},
     {RouteId::kMesh,

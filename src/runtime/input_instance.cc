@@ -263,7 +263,7 @@ void InputInstance::observe_consumer() {
 
 void InputInstance::observe_run(int64_t records, int64_t elapsed_ns, int64_t cpu_ns) {
   counters_.latency_ns_sum.fetch_add(elapsed_ns, std::memory_order_relaxed);
-  counters_.latency_count.fetch_add(records, std::memory_order_relaxed);
+  counters_.count_latency(elapsed_ns, records);
   counters_.cpu_ns.fetch_add(cpu_ns, std::memory_order_relaxed);
 }
 

@@ -6,6 +6,7 @@
 // loop, except stats(), from any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -32,6 +33,12 @@ enum class InstanceState {
 };
 const char* to_string(InstanceState state);
 
+// Upper bounds of the latency histogram; one more bucket holds what took longer.
+inline constexpr std::array<int64_t, 17> kLatencyBoundsNs = {
+    1'000,       10'000,        100'000,       500'000,        1'000'000,     2'500'000,
+    5'000'000,   10'000'000,    25'000'000,    50'000'000,     100'000'000,   250'000'000,
+    500'000'000, 1'000'000'000, 2'500'000'000, 10'000'000'000, 60'000'000'000};
+
 // Counters since the instance was made. Names follow Pulsar's metrics (facts: pulsar.md 5.6).
 struct InstanceStats {
   InstanceState state = InstanceState::kStarting;
@@ -47,6 +54,9 @@ struct InstanceStats {
   int64_t last_invocation_ms = 0;  // wall time; 0: never
   int64_t process_latency_ns_sum = 0;
   int64_t process_latency_count = 0;
+  // How many records took that long, each bucket without those before it; a record of a batch counts as the batch's
+  // mean.
+  std::array<int64_t, kLatencyBoundsNs.size() + 1> process_latency_buckets{};
   int64_t in_flight_records = 0;  // read, not yet durable
   int64_t waiting_retry = 0;
   int64_t backlog_records = 0;

@@ -197,7 +197,10 @@ InstanceStats Lifecycle::stats() const {
   stats.restarts_total = read(counters_.restarts);
   stats.last_invocation_ms = read(counters_.last_invocation_ms);
   stats.process_latency_ns_sum = read(counters_.latency_ns_sum);
-  stats.process_latency_count = read(counters_.latency_count);
+  for (size_t i = 0; i < counters_.latency_buckets.size(); ++i) {
+    stats.process_latency_buckets[i] = read(counters_.latency_buckets[i]);
+    stats.process_latency_count += stats.process_latency_buckets[i];
+  }
   stats.in_flight_records = read(counters_.in_flight);
   stats.waiting_retry = read(counters_.waiting_retry);
   stats.backlog_records = read(counters_.backlog);

@@ -5,6 +5,7 @@
 // comes after the instance is gone does nothing.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <functional>
@@ -29,8 +30,17 @@ inline constexpr size_t kCommitBytesInFlightMax = 1024 * 1024;
 
 struct Counters {
   std::atomic<int64_t> received{0}, processed{0}, user_exceptions{0}, system_exceptions{0}, written{0}, dead_letters{0},
-      late{0}, restarts{0}, last_invocation_ms{0}, latency_ns_sum{0}, latency_count{0}, in_flight{0}, waiting_retry{0},
-      backlog{0}, cpu_ns{0};
+      late{0}, restarts{0}, last_invocation_ms{0}, latency_ns_sum{0}, in_flight{0}, waiting_retry{0}, backlog{0},
+      cpu_ns{0};
+  std::array<std::atomic<int64_t>, kLatencyBoundsNs.size() + 1> latency_buckets{};
+
+  // `records` took `elapsed_ns` together; the caller has added that to latency_ns_sum.
+  void count_latency(int64_t elapsed_ns, int64_t records) {
+    if (records <= 0) return;
+    const auto bound = std::lower_bound(kLatencyBoundsNs.begin(), kLatencyBoundsNs.end(), elapsed_ns / records);
+    latency_buckets[static_cast<size_t>(bound - kLatencyBoundsNs.begin())].fetch_add(records,
+                                                                                     std::memory_order_relaxed);
+  }
 };
 
 // What an instance has given to its store and not been answered.

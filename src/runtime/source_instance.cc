@@ -165,7 +165,7 @@ void SourceInstance::read_done(uint64_t token, Result<ReadResult> result, int64_
   const auto records = static_cast<int64_t>(engine_->outputs->records());
   if (records > 0 || !result->position.empty()) {
     counters_.received.fetch_add(records, std::memory_order_relaxed);
-    counters_.latency_count.fetch_add(records, std::memory_order_relaxed);
+    counters_.count_latency(elapsed_ns, records);
     counters_.in_flight.fetch_add(records, std::memory_order_relaxed);
     counters_.last_invocation_ms.store(environment_.clock->wall_ms(), std::memory_order_relaxed);
     stream::Commit commit;

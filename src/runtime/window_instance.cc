@@ -209,8 +209,9 @@ void WindowInstance::work() {
     const int64_t start_ns = environment_.clock->monotonic_ns();
     engine->effects->begin(at_work_, environment_.clock->wall_ms());
     if (!at_work_.empty()) engine->logic->process_window(at_work_, info, *engine->effects);
-    counters_.latency_ns_sum.fetch_add(environment_.clock->monotonic_ns() - start_ns, std::memory_order_relaxed);
-    counters_.latency_count.fetch_add(1, std::memory_order_relaxed);
+    const int64_t elapsed_ns = environment_.clock->monotonic_ns() - start_ns;
+    counters_.latency_ns_sum.fetch_add(elapsed_ns, std::memory_order_relaxed);
+    counters_.count_latency(elapsed_ns, 1);
   };
   if (engine_->in_place) {
     job();
