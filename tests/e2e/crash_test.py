@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -119,6 +121,32 @@ class Crash(unittest.TestCase):
         self.assertEqual(sorted(set(self.numbers())), [n for n in range(RECORDS) if n != CRASH_AT])
         letters = [json.loads(line) for line in self.fmesh("stream", "peek", "letters", "--json").stdout.splitlines()]
         self.assertEqual([letter["value"]["n"] for letter in letters], [CRASH_AT])
+
+    def test_a_mesh_without_an_end_goes_on_once_the_function_is_mended_while_it_runs(self):
+        self.write_mesh(how="segv")
+        with open(self.path / "log.txt", "wb") as log:
+            process = subprocess.Popen([BUILD / "fmesh", "run", "mesh.json"], cwd=self.path, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            self.wait_for(lambda: "the host died 5 times like this" in self.log(), "the fifth death")
+            self.assertIsNone(process.poll(), self.log())
+            self.write_mesh(how="")
+            self.wait_for(lambda: len(self.numbers()) == RECORDS, "the rest")
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(20), 0, self.log())
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        self.assertEqual(self.numbers(), list(range(RECORDS)))
+
+    def log(self):
+        return (self.path / "log.txt").read_text(errors="replace")
+
+    def wait_for(self, condition, what, seconds=30):
+        end = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), end, f"{what} did not come: {self.log()[-3000:]}")
+            time.sleep(0.05)
 
 
 if __name__ == "__main__":
