@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <exception>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -128,11 +129,13 @@ class NativeLogic final : public Logic {
       const auto suspect = suspect_at(records[i]);
       if (suspect == suspects_.end()) continue;
       const bool refused = is_refused(*suspect);
-      if (i == 0 && !refused) {
+      // The second time it comes with others only where order does not matter; they have had their chance.
+      if ((i == 0 || set_apart_.contains(suspect->id)) && !refused) {
         suspects_.erase(suspect);  // if the process survives it this time, it is none
         continue;
       }
       // What came before becomes durable now, and the record is next.
+      set_apart_.insert(suspect->id);
       call(records.subspan(begin, i - begin), begin, batch);
       batch.failed(i, fmt::format("the process died {} time{} at this record; it is {}", suspect->deaths,
                                   suspect->deaths == 1 ? "" : "s", refused ? "not tried again" : "tried on its own"));
@@ -210,6 +213,7 @@ class NativeLogic final : public Logic {
   const int max_retries_;  // -1: for ever
   const LibraryNoteScope library_note_;
   std::vector<Suspect> suspects_;
+  std::set<stream::MessageId> set_apart_;  // suspects that were failed without a call
   fmesh_instance instance_;
   void* self_ = nullptr;
 };
