@@ -109,7 +109,8 @@ class Opened final : public Control {
 }  // namespace
 
 Result<std::unique_ptr<Control>> Control::open(const std::string& data_directory, Reach reach) {
-  if (auto client = local::find_running(data_directory)) return std::make_unique<Remote>(std::move(client));
+  FMESH_TRY(auto client, local::find_running(data_directory));
+  if (client) return std::make_unique<Remote>(std::move(client));
   if (reach == Reach::kRunning) {
     return fail(ErrorKind::kFixInput, "no mesh runs on " + data_directory +
                                           "; start one with fmesh run, or name its data directory with --data-dir");
@@ -121,7 +122,8 @@ Result<std::unique_ptr<Control>> Control::open(const std::string& data_directory
   auto opened = Opened::open(data_directory);
   if (!opened) {
     // Who holds the lock may be a mesh that was just about to start.
-    if (auto client = local::find_running(data_directory)) return std::make_unique<Remote>(std::move(client));
+    FMESH_TRY(auto late, local::find_running(data_directory));
+    if (late) return std::make_unique<Remote>(std::move(late));
   }
   return opened;
 }

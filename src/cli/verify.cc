@@ -115,10 +115,10 @@ Result<pid_t> start_run(const std::vector<std::string>& files, const std::string
 // The process id of the host that runs on `directory`, 0 if none answers.
 pid_t host_of(const std::string& directory) {
   const auto client = local::find_running(directory);
-  if (!client) return 0;
+  if (!client || *client == nullptr) return 0;
   net::HttpRequest request;
   request.path = "/api/v1/mesh";
-  const auto answer = client->send(request);
+  const auto answer = (*client)->send(request);
   if (!answer || answer->status != 200) return 0;
   const auto state = observe::parse_json(answer->body);
   return state ? static_cast<pid_t>(observe::mesh_from_json(*state).process_id) : 0;

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -19,6 +20,22 @@ namespace {
 
 constexpr size_t kTokenSizeBytes = 32;
 constexpr int64_t kStopLimitMs = 500;
+
+constexpr int64_t kAnswerLimitMs = 5'000;  // of a command's question
+
+// Does not wait: a listener whose queue is full is one too.
+bool somebody_listens(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  path.copy(address.sun_path, path.size());
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  const bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const bool busy = !connected && errno == EAGAIN;
+  ::close(fd);
+  return connected || busy;
+}
 
 std::string made_up_token() {
   static constexpr char kHex[] = "0123456789abcdef";
@@ -106,17 +123,20 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(observe::MeshView& v
   return server;
 }
 
-std::unique_ptr<net::HttpClient> find_running(const std::string& data_directory) {
+Result<std::unique_ptr<net::HttpClient>> find_running(const std::string& data_directory) {
   const std::string address = socket_address(data_directory);
-  if (::access(address.substr(address.find(':') + 1).c_str(), F_OK) != 0) return nullptr;
-  auto client = net::HttpClient::make(
-      {.url = address, .timeout_ms = 10'000, .body_size_max_bytes = 256 * 1024 * 1024, .tls = {}});
-  if (!client) return nullptr;
+  const std::string path = address.substr(address.find(':') + 1);
+  if (!somebody_listens(path)) return nullptr;
+  FMESH_TRY(auto client,
+            net::HttpClient::make(
+                {.url = address, .timeout_ms = kAnswerLimitMs, .body_size_max_bytes = 256 * 1024 * 1024, .tls = {}}));
   net::HttpRequest request;
   request.path = "/healthz";
-  const auto answer = (*client)->send(request);
-  if (!answer || answer->status != 200) return nullptr;
-  return *std::move(client);
+  const auto answer = client->send(request);
+  if (answer && answer->status == 200) return client;
+  if (!somebody_listens(path)) return nullptr;  // it ended meanwhile
+  return fail(ErrorKind::kRetryLater, "the process that runs on " + data_directory + " does not answer; its id is in " +
+                                          data_directory + "/lock");
 }
 
 }  // namespace fmesh::local

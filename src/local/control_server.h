@@ -29,7 +29,8 @@ class ControlServer {
   virtual const std::string& token_file() const = 0;
 };
 
-// A client of the process that runs on `data_directory`; null if none answers there.
-std::unique_ptr<net::HttpClient> find_running(const std::string& data_directory);
+// A client of the process that runs on `data_directory`; null if none listens there.
+// Errors: kRetryLater if one listens and does not answer (stopped in a debugger, for example).
+Result<std::unique_ptr<net::HttpClient>> find_running(const std::string& data_directory);
 
 }  // namespace fmesh::local
