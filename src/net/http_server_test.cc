@@ -68,6 +68,18 @@ class ServerTest : public testing::Test {
     return peer.read_until("");
   }
 
+  // The last answer that /never holds back.
+  Respond held_back() {
+    for (int i = 0; i < 500; ++i) {
+      {
+        const std::lock_guard lock(mutex);
+        if (!held.empty()) return held.back();
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return [](const HttpResponse&) {};
+  }
+
   std::shared_ptr<BodyStream> wait_for_stream() {
     for (int i = 0; i < 500; ++i) {
       {
@@ -285,15 +297,15 @@ TEST_F(ServerTest, StreamsInChunksAndToHttp10WithoutThem) {
   RawPeer peer(server->port());
   peer.send("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_THAT(peer.read_until("one\n\r\n"), HasSubstr("\r\n\r\n4\r\none\n\r\n"));
-  streams.back()->write("two\n");
-  streams.back()->close();
+  wait_for_stream()->write("two\n");
+  wait_for_stream()->close();
   EXPECT_EQ(peer.read_until(""), "4\r\ntwo\n\r\n0\r\n\r\n");
 
   RawPeer old(server->port());
   old.send("GET /stream HTTP/1.0\r\nHost: h\r\n\r\n");
   EXPECT_TRUE(old.read_until("one\n").ends_with("\r\n\r\none\n"));
-  streams.back()->write("two\n");
-  streams.back()->close();
+  wait_for_stream()->write("two\n");
+  wait_for_stream()->close();
   EXPECT_EQ(old.read_until(""), "two\n");
 }
 
@@ -306,7 +318,7 @@ TEST_F(ServerTest, AStreamNoticesThatItsPeerWentAway) {
   }
   bool open = true;
   for (int i = 0; i < 300 && open; ++i) {
-    open = streams.back()->write("x");
+    open = wait_for_stream()->write("x");
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   EXPECT_FALSE(open);
@@ -370,13 +382,13 @@ TEST_F(ServerTest, StopEndsStreamsProperlyAndLetsGoOfAnswersThatNeverCome) {
   stream.send("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
   waiting.send("GET /never HTTP/1.1\r\nHost: h\r\n\r\n");
   stream.read_until("one\n\r\n");
-  for (int i = 0; i < 500 && requests < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  held_back();
   server->stop(100);
   EXPECT_EQ(stream.read_until(""), "0\r\n\r\n");
   EXPECT_EQ(waiting.read_until(""), "");
   EXPECT_TRUE(waiting.closed());
   server.reset();
-  EXPECT_FALSE(streams.back()->write("late"));
+  EXPECT_FALSE(wait_for_stream()->write("late"));
   for (const Respond& respond : held) respond({});  // nobody is there any more; nothing happens
 }
 
@@ -384,12 +396,12 @@ TEST_F(ServerTest, AnAnswerUnderWayIsFinishedBeforeStopEnds) {
   start();
   RawPeer peer(server->port());
   peer.send("GET /never HTTP/1.1\r\nHost: h\r\n\r\n");
-  for (int i = 0; i < 500 && requests < 1; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  const Respond respond = held_back();
   auto stopped = std::async(std::launch::async, [&] { server->stop(5'000); });
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   HttpResponse response;
   response.body = "late";
-  held.front()(std::move(response));
+  respond(std::move(response));
   EXPECT_THAT(peer.read_until("late"), HasSubstr("Connection: close\r\n"));
 }
 
