@@ -44,6 +44,7 @@ class MemoryFile final : public File {
     const std::lock_guard lock(disk_.mutex_);
     if (generation_ != disk_.generation_) return fail(gone(path_));
     if (!writable_) return fail(ErrorKind::kBug, "write " + path_ + ": opened for reading");
+    if (disk_.power_lost_) return fail(ErrorKind::kCorrupt, path_ + ": the power is lost");
     std::string bytes;
     for (std::string_view piece : pieces) bytes += piece;
     Status status = disk_.count(DiskCall::kWrite, path_);
@@ -168,12 +169,20 @@ MemoryDisk::~MemoryDisk() = default;
 
 Status MemoryDisk::count(DiskCall call, const std::string& path) {
   static constexpr const char* kNames[] = {"open", "write", "sync", "rename", "reserve space in"};
-  const auto fault = faults_.find({call, ++calls_[call]});
+  const uint64_t number = ++calls_[call];
+  FMESH_CHECK(still_powered(path));
+  const auto fault = faults_.find({call, number});
   if (fault == faults_.end()) return {};
   const ErrorKind kind = fault->second;
   faults_.erase(fault);
   return fail(kind, std::string(kNames[static_cast<size_t>(call)]) + " " + path +
                         (kind == ErrorKind::kRetryLater ? ": No space left on device" : ": Input/output error"));
+}
+
+Status MemoryDisk::still_powered(const std::string& path) {
+  if (!power_lost_ && calls_until_power_loss_ != UINT64_MAX) power_lost_ = --calls_until_power_loss_ == 0;
+  if (power_lost_) return fail(ErrorKind::kCorrupt, path + ": the power is lost");
+  return {};
 }
 
 Status MemoryDisk::grow(Inode& inode, uint64_t size, const std::string& path) {
@@ -225,7 +234,9 @@ Status MemoryDisk::rename(const std::string& from, const std::string& to) {
 
 Status MemoryDisk::remove(const std::string& path) {
   const std::lock_guard lock(mutex_);
-  if (names_.contains(path)) set_name(path, nullptr);
+  if (!names_.contains(path)) return {};
+  FMESH_CHECK(still_powered(path));
+  set_name(path, nullptr);
   return {};
 }
 
@@ -278,6 +289,16 @@ uint64_t MemoryDisk::calls(DiskCall call) const {
   const std::lock_guard lock(mutex_);
   const auto found = calls_.find(call);
   return found == calls_.end() ? 0 : found->second;
+}
+
+void MemoryDisk::lose_power_at(uint64_t nth) {
+  const std::lock_guard lock(mutex_);
+  calls_until_power_loss_ = nth;
+}
+
+bool MemoryDisk::power_lost() const {
+  const std::lock_guard lock(mutex_);
+  return power_lost_;
 }
 
 void MemoryDisk::set_capacity_bytes(uint64_t bytes) {
@@ -335,6 +356,8 @@ void MemoryDisk::restart() {
   ++generation_;
   locks_.clear();
   faults_.clear();
+  calls_until_power_loss_ = UINT64_MAX;
+  power_lost_ = false;
 }
 
 std::unique_ptr<Disk> MemoryDisk::process() { return std::make_unique<ProcessDisk>(*this); }

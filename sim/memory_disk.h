@@ -45,6 +45,10 @@ class MemoryDisk final : public Disk {
   // The `nth` call of this kind from now on (1: the next) fails with `kind`, once; a write leaves part of its bytes.
   // kRetryLater stands for ENOSPC, kCorrupt for EIO.
   void fail_call(DiskCall call, uint64_t nth, ErrorKind kind);
+  // Power is lost in the midst of the `nth` call from now on, of any kind that changes the disk: it is carried out in
+  // part, and it and all that follow fail until crash() or kill() begins the next process.
+  void lose_power_at(uint64_t nth);
+  bool power_lost() const;
   // Calls of this kind since the disk was made.
   uint64_t calls(DiskCall call) const;
   // Writes and reservations beyond this sum of file sizes fail as a full disk.
@@ -77,6 +81,7 @@ class MemoryDisk final : public Disk {
   };
 
   Status count(DiskCall call, const std::string& path);
+  Status still_powered(const std::string& path);
   Status grow(Inode& inode, uint64_t size, const std::string& path);
   void set_name(const std::string& path, std::shared_ptr<Inode> inode);
   void restart();
@@ -89,6 +94,8 @@ class MemoryDisk final : public Disk {
   std::map<DiskCall, uint64_t> calls_;
   std::map<std::pair<DiskCall, uint64_t>, ErrorKind> faults_;
   uint64_t capacity_bytes_ = UINT64_MAX;
+  uint64_t calls_until_power_loss_ = UINT64_MAX;
+  bool power_lost_ = false;
   uint64_t generation_ = 0;
 };
 
