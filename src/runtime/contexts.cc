@@ -33,6 +33,10 @@ std::map<std::string, InstanceLogicContext::Summary> InstanceLogicContext::metri
   return metrics_;
 }
 
+Result<std::unique_ptr<Logic>> logic_of(const model::InstanceSpec& spec, const InstanceEnvironment& environment) {
+  return environment.make_logic ? environment.make_logic(spec) : make_logic(spec, environment.cache_directory);
+}
+
 std::vector<std::string> input_topics(const model::FunctionDetails& details) {
   std::vector<std::string> topics;
   if (!details.source) return topics;

@@ -77,6 +77,8 @@ class InstanceConnectorContext final : public ConnectorContext {
   std::atomic<bool> stopping_{false};
 };
 
+// The logic of a function, by the environment's own make_logic or runtime's.
+Result<std::unique_ptr<Logic>> logic_of(const model::InstanceSpec& spec, const InstanceEnvironment& environment);
 // The full names of the streams a spec reads, in order; patterns are left out.
 std::vector<std::string> input_topics(const model::FunctionDetails& details);
 // Where an instance's connector keeps its position in the state table of its component.

@@ -1,5 +1,7 @@
 #include "runtime/effects.h"
 
+#include <algorithm>
+
 namespace fmesh::runtime {
 namespace {
 
@@ -30,6 +32,7 @@ void Effects::begin(std::span<const LogicRecord> records, int64_t now_ms) {
   changes_at_turn_ = 0;
   acked_.clear();
   acked_ids_.clear();
+  state_order_ = table_ ? table_->order() : nullptr;
   outputs_.begin_batch(now_ms);
 }
 
@@ -98,6 +101,7 @@ Status Effects::ack(std::string_view topic, const stream::MessageId& id) {
 Result<stream::StateTable*> Effects::table() {
   if (!table_) {
     FMESH_TRY(table_, options_.open_state());
+    state_order_ = table_->order();
   }
   return table_.get();
 }
@@ -140,12 +144,13 @@ Result<int64_t> Effects::counter_add(size_t index, std::string_view key, int64_t
 
 void Effects::undo_changes(size_t from) {
   while (changes_.size() > from) {
-    const Change& last = changes_.back();
+    const Change last = std::move(changes_.back());
+    changes_.pop_back();
     std::optional<std::string_view> before;
     if (last.before) before = *last.before;
-    // The value was there before, so the table takes it.
-    static_cast<void>(last.change.table->put(last.change.key, before));
-    changes_.pop_back();
+    const bool is_first = std::none_of(changes_.begin(), changes_.end(),
+                                       [&](const Change& other) { return other.change.key == last.change.key; });
+    last.change.table->restore(last.change.key, before, is_first);
   }
 }
 

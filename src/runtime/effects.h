@@ -59,6 +59,8 @@ class Effects final : public BatchContext {
   // A failed record left traces that can't be taken back: run the records again one by one.
   bool poisoned() const { return poisoned_; }
   std::vector<stream::StateChange> take_changes();
+  // Of the state that the batch saw; null: it has seen none.
+  std::shared_ptr<stream::CommitOrder> state_order() const { return state_order_; }
   std::vector<size_t> take_acked() { return std::move(acked_); }
   std::vector<std::pair<std::string, stream::MessageId>> take_acked_ids() { return std::move(acked_ids_); }
 
@@ -85,6 +87,7 @@ class Effects final : public BatchContext {
   std::vector<size_t> acked_;
   std::vector<std::pair<std::string, stream::MessageId>> acked_ids_;
   std::shared_ptr<stream::StateTable> table_;
+  std::shared_ptr<stream::CommitOrder> state_order_;
 };
 
 }  // namespace fmesh::runtime

@@ -58,7 +58,7 @@ Status InputInstance::make_stage(Engine& engine) {
     engine.stage = make_sink_stage(kind->make_sink(), connector_context_);
     return {};
   }
-  FMESH_TRY(std::unique_ptr<Logic> logic, make_logic(spec_, environment_.cache_directory));
+  FMESH_TRY(std::unique_ptr<Logic> logic, logic_of(spec_, environment_));
   engine.stage = make_logic_stage(std::move(logic), logic_context_);
   return {};
 }
@@ -80,6 +80,7 @@ Status InputInstance::open() {
   engine->effects = std::make_unique<Effects>(std::move(options), *engine->outputs);
   if (is_sink_) {
     FMESH_TRY(state_, environment_.client->open_state(details.fully_qualified_name()));
+    state_order_ = state_->order();
     FMESH_TRY(const std::optional<std::string> position, state_->get(position_key(spec_)));
     connector_context_.set_position(position.value_or(""));
     connector_context_.set_stopping(false);
@@ -365,6 +366,7 @@ bool InputInstance::commit_run(size_t done_to) {
   const auto written = static_cast<int64_t>(engine_->outputs->records());
   commit.appends = engine_->outputs->finish();
   commit.changes = effects.take_changes();
+  if (auto order = effects.state_order()) commit.relies_on.push_back(std::move(order));
   if (framework_acks_) {
     commit.acks = work_->batch.acks(consumer_, work_->begin, done_to, not_acked);
   } else if (manual_) {
@@ -436,6 +438,8 @@ Status InputInstance::dead_letter(size_t index, std::string_view text) {
 }
 
 void InputInstance::submit(stream::Commit commit, int64_t records) {
+  commit.order = order_;
+  if (state_order_) commit.relies_on.push_back(state_order_);
   const size_t bytes = in_flight_.began(commit);
   environment_.client->commit(std::move(commit),
                               [this, post = poster(), records, bytes](Result<stream::Receipt> receipt) {

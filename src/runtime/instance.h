@@ -19,6 +19,7 @@
 
 namespace fmesh::runtime {
 
+class Logic;
 class WorkerPool;
 
 enum class InstanceState {
@@ -80,6 +81,8 @@ struct InstanceEnvironment {
   const Clock* clock = nullptr;
   std::function<void(LogLine)> log;  // from any thread
   std::string cache_directory;       // content-addressed copies of function libraries
+  // Makes the logic of a function; null: runtime's own make_logic(). The simulator gives its own.
+  std::function<Result<std::unique_ptr<Logic>>(const model::InstanceSpec&)> make_logic;
 };
 
 class Instance {

@@ -54,6 +54,8 @@ void Lifecycle::start() {
 
 void Lifecycle::try_open() {
   ++generation_;
+  order_ = std::make_shared<stream::CommitOrder>();
+  state_order_.reset();
   set_state(InstanceState::kStarting);
   if (const Status status = open(); !status) fail(status.error());
 }

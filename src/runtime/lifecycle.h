@@ -101,6 +101,8 @@ class Lifecycle : public std::enable_shared_from_this<Lifecycle> {
   model::InstanceSpec spec_;
   InstanceEnvironment environment_;
   Counters counters_;
+  std::shared_ptr<stream::CommitOrder> order_;        // of the commits since the last start
+  std::shared_ptr<stream::CommitOrder> state_order_;  // of the state read at the last start; null: none was
 
  private:
   void try_open();

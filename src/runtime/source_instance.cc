@@ -63,6 +63,7 @@ Status SourceInstance::open() {
   engine->outputs = std::make_unique<Outputs>(*environment_.client, stream::Compression::kNone);
   FMESH_CHECK(engine->outputs->open(output_topic_));
   FMESH_TRY(state_, environment_.client->open_state(details.fully_qualified_name()));
+  state_order_ = state_->order();
   FMESH_TRY(const std::optional<std::string> position, state_->get(position_key(spec_)));
   context_.set_position(position.value_or(""));
   context_.set_stopping(false);
@@ -174,6 +175,8 @@ void SourceInstance::read_done(uint64_t token, Result<ReadResult> result, int64_
       static_cast<void>(state_->put(position_key(spec_), result->position));
       commit.changes.push_back({state_, position_key(spec_), result->position});
     }
+    commit.order = order_;
+    if (state_order_) commit.relies_on.push_back(state_order_);
     const size_t bytes = in_flight_.began(commit);
     environment_.client->commit(
         std::move(commit), [this, post = poster(), records, token, bytes](Result<stream::Receipt> receipt) {

@@ -27,11 +27,12 @@ WindowInstance::WindowInstance(model::InstanceSpec spec, InstanceEnvironment env
 
 Status WindowInstance::open() {
   auto engine = std::make_shared<Engine>();
-  FMESH_TRY(engine->logic, make_logic(spec_, environment_.cache_directory));
+  FMESH_TRY(engine->logic, logic_of(spec_, environment_));
   FMESH_TRY(consumer_, environment_.client->open_consumer(consumer_options(spec_)));
   engine->outputs = std::make_unique<Outputs>(*environment_.client, output_compression(spec_.details));
   if (!output_topic_.empty()) FMESH_CHECK(engine->outputs->open(output_topic_));
   FMESH_TRY(state_, environment_.client->open_state(spec_.details.fully_qualified_name()));
+  state_order_ = state_->order();
   FMESH_TRY(const std::optional<std::string> progress, state_->get(progress_key_));
   windows_ = std::make_unique<Windows>(options_);
   if (progress) windows_->resume(*progress);
@@ -297,6 +298,7 @@ void WindowInstance::commit_window() {
   counters_.written.fetch_add(static_cast<int64_t>(engine_->outputs->records()), std::memory_order_relaxed);
   commit.appends = engine_->outputs->finish();
   commit.changes = engine_->effects->take_changes();
+  if (auto order = engine_->effects->state_order()) commit.relies_on.push_back(std::move(order));
   for (const Windows::Ticket ticket : window.released) {
     const auto held = held_.find(ticket);
     acknowledge(held->second, commit);
@@ -311,6 +313,8 @@ void WindowInstance::commit_window() {
 }
 
 void WindowInstance::submit(stream::Commit commit) {
+  commit.order = order_;
+  if (state_order_) commit.relies_on.push_back(state_order_);
   const size_t bytes = in_flight_.began(commit);
   environment_.client->commit(std::move(commit), [this, post = poster(), bytes](Result<stream::Receipt> receipt) {
     post([this, bytes, receipt = std::move(receipt)] {

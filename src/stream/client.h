@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "stream/ack_set.h"
+#include "stream/commit_order.h"
 #include "stream/entry.h"
 #include "stream/message_id.h"
 #include "stream/state.h"
@@ -135,6 +136,9 @@ struct Commit {
   std::vector<Append> appends;
   std::vector<Ack> acks;
   std::vector<StateChange> changes;
+  std::shared_ptr<CommitOrder> order;  // null: it stands alone
+  // Orders of others that it fails with: those of the state tables it has read, see StateTable::order().
+  std::vector<std::shared_ptr<CommitOrder>> relies_on;
   bool empty() const { return appends.empty() && acks.empty() && changes.empty(); }
 };
 
@@ -177,7 +181,7 @@ class Client {
   // `name` is tenant/namespace/function. State survives the function; delete_state drops it.
   virtual Result<std::shared_ptr<StateTable>> open_state(const std::string& name) = 0;
 
-  // Makes `commit` durable and then calls `done`. Commits of one caller are carried out in the order of the calls.
+  // Makes `commit` durable and then calls `done`. Commits are carried out in the order of the calls; see CommitOrder.
   // Errors in `done`: kRetryLater if the disk is full, nothing was applied; kClosed after close(); kCorrupt if the
   // store can no longer write.
   virtual void commit(Commit commit, std::function<void(Result<Receipt>)> done) = 0;

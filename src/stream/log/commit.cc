@@ -32,8 +32,10 @@ struct Core::InFlight {
     std::shared_ptr<LogStateTable> table;
     std::string key;
     uint64_t number = 0;
+    std::shared_ptr<CommitOrder> order;
   };
   std::function<void(Result<Receipt>)> done;
+  std::shared_ptr<CommitOrder> order;
   size_t append_count = 0;
   std::vector<Appended> appended;  // in the order of the transaction's appends
   std::vector<Pushed> pushed;
@@ -129,12 +131,24 @@ Status Core::build_acks(Commit& commit, InFlight& flight, Transaction& transacti
 }
 
 Status Core::build(Commit& commit, InFlight& flight, Transaction& transaction) {
+  const bool is_broken =
+      (commit.order && commit.order->is_broken) ||
+      std::ranges::any_of(commit.relies_on, [](const auto& order) { return order->is_broken.load(); });
   for (const StateChange& change : commit.changes) {
     auto table = std::dynamic_pointer_cast<LogStateTable>(change.table);
     if (!table) return fail(ErrorKind::kBug, "a state change names no table of this log");
-    flight.changed.push_back({table, change.key, table->begin_commit(change.key)});
+    auto order = table->order();
+    flight.changed.push_back({table, change.key, 0, order});
+    const auto number = table->begin_commit(change.key);
+    if (!number)
+      return fail(ErrorKind::kRetryLater,
+                  fmt::format("state of {}, key {}: an earlier commit failed, so this value is void", table->name(),
+                              change.key));
+    flight.changed.back().number = *number;
+    if (std::ranges::find(transaction.orders, order) == transaction.orders.end()) transaction.orders.push_back(order);
     transaction.ops.push_back(StateStore::change_op(change));
   }
+  if (is_broken) return fail(ErrorKind::kRetryLater, "a commit before this one failed");
   std::lock_guard guard(lock);
   if (closed_) return fail(closed_error());
   FMESH_CHECK(build_appends(commit, flight, transaction));
@@ -148,7 +162,10 @@ Status Core::build(Commit& commit, InFlight& flight, Transaction& transaction) {
 void Core::commit(Commit commit, std::function<void(Result<Receipt>)> done) {
   auto flight = std::make_shared<InFlight>();
   flight->done = std::move(done);
+  flight->order = commit.order;
   Transaction transaction;
+  transaction.orders = commit.relies_on;
+  if (commit.order) transaction.orders.push_back(commit.order);
   std::unique_lock submit_guard(submit_lock_);
   if (auto built = build(commit, *flight, transaction); !built) {
     submit_guard.unlock();
@@ -170,8 +187,13 @@ void Core::undo(InFlight& flight, Wakes& wakes) {
 
 void Core::finish(InFlight& flight, Result<Applied> applied) {
   Wakes wakes;
-  for (const auto& changed : flight.changed)
-    changed.table->end_commit(changed.key, changed.number, applied.has_value());
+  if (!applied && flight.order) flight.order->is_broken = true;
+  for (const auto& changed : flight.changed) {
+    if (applied)
+      changed.table->end_commit(changed.key, changed.number);
+    else
+      changed.table->fail_commits(changed.order);
+  }
   {
     std::lock_guard guard(lock);
     for (const auto& pushed : flight.pushed) tables.producers().settle(pushed.partition, pushed.name);

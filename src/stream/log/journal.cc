@@ -158,6 +158,14 @@ size_t JournalImpl::step() {
 }
 
 void JournalImpl::commit(std::vector<Pending> group) {
+  const auto broken = std::stable_partition(group.begin(), group.end(), [](const Pending& each) {
+    return std::ranges::none_of(each.transaction.orders, [](const auto& order) { return order->is_broken.load(); });
+  });
+  for (auto each = broken; each != group.end(); ++each) {
+    pending_bytes_ -= each->size_bytes;
+    each->done(fail(ErrorKind::kRetryLater, "a commit before this one failed"));
+  }
+  group.erase(broken, group.end());
   const auto large = std::stable_partition(group.begin(), group.end(),
                                            [](const Pending& each) { return each.size_bytes <= kFrameSizeMaxBytes; });
   for (auto each = large; each != group.end(); ++each) {

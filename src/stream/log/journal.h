@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/disk.h"
 #include "base/result.h"
+#include "stream/commit_order.h"
 
 namespace fmesh::stream::log {
 
@@ -41,6 +42,7 @@ struct TableOp {
 struct Transaction {
   std::vector<JournalAppend> appends;
   std::vector<TableOp> ops;
+  std::vector<std::shared_ptr<CommitOrder>> orders = {};  // one is broken: this fails without being written
 };
 
 // Where the appends of a transaction went: the entry number of each, in order. Numbers count from 0 per partition.

@@ -250,9 +250,26 @@ Status LogStateTable::put(std::string_view key, std::optional<std::string_view> 
                                                     name_, kStateStagedSizeMaxBytes));
   std::lock_guard lock(mutex_);
   staged.number = ++last_number_;
-  if (const auto found = staged_.find(key); found != staged_.end()) drop(found);
+  if (const auto found = staged_.find(key); found != staged_.end()) {
+    staged.commit_number = found->second.commit_number;
+    drop(found);
+  }
   staged_.emplace(std::string(key), std::move(staged));
   return {};
+}
+
+void LogStateTable::restore(std::string_view key, std::optional<std::string_view> before, bool is_first) {
+  std::lock_guard lock(mutex_);
+  const auto found = staged_.find(key);
+  if (found == staged_.end()) return;
+  Staged& staged = found->second;
+  if (is_first && staged.commit_number == 0) return drop(found);
+  store_->release_staged(staged_size(key, staged.value));
+  staged.value.reset();
+  if (before) staged.value = std::string(*before);
+  static_cast<void>(store_->reserve_staged(staged_size(key, staged.value)));
+  // What is staged is again what that commit carries, and goes when it is durable.
+  if (is_first) staged.number = staged.commit_number;
 }
 
 void LogStateTable::drop(std::map<std::string, Staged, std::less<>>::iterator staged) {
@@ -290,18 +307,32 @@ Status LogStateTable::scan(std::string_view prefix, std::function<bool(std::stri
   return {};
 }
 
-uint64_t LogStateTable::begin_commit(const std::string& key) {
+std::shared_ptr<CommitOrder> LogStateTable::order() {
   std::lock_guard lock(mutex_);
-  const auto found = staged_.find(key);
-  return found == staged_.end() ? 0 : found->second.number;
+  return order_;
 }
 
-void LogStateTable::end_commit(const std::string& key, uint64_t number, bool durable) {
+std::optional<uint64_t> LogStateTable::begin_commit(const std::string& key) {
+  std::lock_guard lock(mutex_);
+  const auto found = staged_.find(key);
+  if (found == staged_.end()) return std::nullopt;
+  return found->second.commit_number = found->second.number;
+}
+
+void LogStateTable::end_commit(const std::string& key, uint64_t number) {
   std::lock_guard lock(mutex_);
   const auto found = staged_.find(key);
   if (found == staged_.end()) return;
-  // After a failure a later put is void too: it was computed from a value that is not there any more.
-  if (!durable || found->second.number <= number) drop(found);
+  if (found->second.number <= number) return drop(found);
+  if (found->second.commit_number <= number) found->second.commit_number = 0;
+}
+
+void LogStateTable::fail_commits(const std::shared_ptr<CommitOrder>& order) {
+  std::lock_guard lock(mutex_);
+  if (order_ != order) return;
+  order_->is_broken = true;
+  order_ = std::make_shared<CommitOrder>();
+  while (!staged_.empty()) drop(staged_.begin());
 }
 
 }  // namespace fmesh::stream::log

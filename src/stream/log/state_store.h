@@ -91,19 +91,25 @@ class LogStateTable final : public StateTable {
       : store_(std::move(store)), name_(std::move(name)) {}
   ~LogStateTable() override;
   const std::string& name() const override { return name_; }
+  std::shared_ptr<CommitOrder> order() override;
   Result<std::optional<std::string>> get(std::string_view key) override;
   Status put(std::string_view key, std::optional<std::string_view> value) override;
+  void restore(std::string_view key, std::optional<std::string_view> before, bool is_first) override;
   Status scan(std::string_view prefix, std::function<bool(std::string_view, std::string_view)> visit) override;
 
-  // A commit that lists `key` was submitted: what is staged now. end_commit() gets the number back.
-  uint64_t begin_commit(const std::string& key);
-  // Durable: the staged value is no longer needed, unless a later put replaced it. Failed: it is void.
-  void end_commit(const std::string& key, uint64_t number, bool durable);
+  // A commit that lists `key` was submitted: what is staged now, for end_commit(). Nothing if a failure has voided it.
+  std::optional<uint64_t> begin_commit(const std::string& key);
+  // It is durable: the staged value is no longer needed, unless a later put replaced it.
+  void end_commit(const std::string& key, uint64_t number);
+  // A commit of `order` failed: everything staged may have been computed from what it had staged, and is void. Nothing
+  // happens if that was said before.
+  void fail_commits(const std::shared_ptr<CommitOrder>& order);
 
  private:
   struct Staged {
     std::optional<std::string> value;
     uint64_t number = 0;
+    uint64_t commit_number = 0;  // of the last value that went into a commit; 0: none is under way
   };
   void drop(std::map<std::string, Staged, std::less<>>::iterator staged);
 
@@ -112,6 +118,7 @@ class LogStateTable final : public StateTable {
   std::mutex mutex_;
   std::map<std::string, Staged, std::less<>> staged_;
   uint64_t last_number_ = 0;
+  std::shared_ptr<CommitOrder> order_ = std::make_shared<CommitOrder>();
 };
 
 }  // namespace fmesh::stream::log

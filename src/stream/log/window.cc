@@ -246,7 +246,10 @@ void Window::end_ack(const AckItem& item, bool durable, const std::function<bool
     count(*tracked, part, -1);
     tracked->parts.erase(tracked->parts.begin() + static_cast<ptrdiff_t>(index - 1));
   }
-  if (!durable) note_ready(item.entry, *tracked);
+  if (!durable) {
+    sort_parts(*tracked);
+    note_ready(item.entry, *tracked);
+  }
   if (tracked->parts.empty()) tracked->key_hashes.reset();
   trim();
 }
