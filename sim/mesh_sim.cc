@@ -243,7 +243,7 @@ void MeshSim::close() {
 void MeshSim::crash() {
   const bool power = rng_.below(2) == 0;
   tell(fmt::format("{} after {} steps", power ? "power loss" : "kill", steps_));
-  if (power) {
+  if (power || disk_->power_lost()) {
     disk_->crash(rng_);
   } else {
     disk_->kill();
@@ -255,6 +255,15 @@ void MeshSim::crash() {
 }
 
 void MeshSim::plan_fault() {
+  if (rng_.below(5) == 0) {
+    const uint64_t nth = 1 + rng_.below(80);
+    disk_->lose_power_at(nth);
+    return tell(fmt::format("the power goes in call {}", nth));
+  }
+  if (rng_.below(5) == 0) {
+    disk_->set_capacity_bytes(disk_->used_bytes() + rng_.below(20'000));
+    return tell("the disk is nearly full");
+  }
   const auto call = static_cast<DiskCall>(1 + rng_.below(3));
   const uint64_t nth = 1 + rng_.below(60);
   const ErrorKind kind = rng_.below(3) == 0 ? ErrorKind::kCorrupt : ErrorKind::kRetryLater;
@@ -295,10 +304,13 @@ bool MeshSim::step() {
 }
 
 void MeshSim::round() {
-  if (!open()) return;  // a planned fault hit; the next round finds it over
+  if (rng_.below(4) == 0) disk_->lose_power_at(1 + rng_.below(20));
+  if (!open()) return;  // the power went meanwhile, or a planned fault hit
   for (uint64_t faults = rng_.below(3); faults > 0; --faults) plan_fault();
-  for (uint64_t left = 20 + rng_.below(400); left > 0; --left) {
+  for (uint64_t left = 20 + rng_.below(400); left > 0 && !disk_->power_lost(); --left) {
     step();
+    if (rng_.below(100) == 0) static_cast<void>(log_->collect_garbage());
+    if (rng_.below(100) == 0) disk_->set_capacity_bytes(UINT64_MAX);
     if (rng_.below(60) == 0) disturb();
   }
 }
@@ -332,7 +344,7 @@ void MeshSim::finish() {
 std::vector<std::string> MeshSim::run() {
   for (uint64_t rounds = rng_.below(4); rounds > 0; --rounds) {
     round();
-    if (rng_.below(4) == 0) {
+    if (rng_.below(4) == 0 && !disk_->power_lost()) {
       tell("ends in order");
       close();
       disk_ = disk_->copy();

@@ -223,6 +223,74 @@ TEST_F(Commits, OpenNoStateFileBeforeStateIsUsed) {
 // ---------------------------------------------------------------------------------------------------- streams,
 // retention
 
+class Orders : public LogTest {
+ protected:
+  Commit numbered(const std::shared_ptr<Producer>& out, const std::string& text, std::shared_ptr<CommitOrder> order) {
+    Commit one;
+    one.appends.push_back(append_to(out, entry_of({text}), 1));
+    one.order = std::move(order);
+    return one;
+  }
+};
+
+TEST_F(Orders, ACommitBehindAFailedOneFailsTooAndOthersDoNot) {
+  auto out = producer("orders");
+  const auto order = std::make_shared<CommitOrder>();
+  log->step();
+  journal->failing = 1;
+  EXPECT_FALSE(commit(numbered(out, "a", order)));
+  EXPECT_FALSE(commit(numbered(out, "b", order)));
+  EXPECT_TRUE(commit(numbered(out, "c", nullptr)));
+  EXPECT_TRUE(commit(numbered(out, "d", std::make_shared<CommitOrder>())));
+  EXPECT_THAT(take(consumer(reading({"orders"}))), ElementsAre("c", "d"));
+}
+
+TEST_F(Orders, WhatWasComputedFromStateThatNeverBecameDurableIsRefused) {
+  auto out = producer("orders");
+  auto table = *log->open_state("t/n/f");
+  log->step();
+  const auto put = [&](const std::string& value, std::shared_ptr<CommitOrder> read) {
+    Commit one = numbered(out, value, nullptr);
+    EXPECT_TRUE(table->put("k", value));
+    one.changes.push_back({table, "k", value});
+    if (read) one.relies_on.push_back(std::move(read));
+    return commit(std::move(one));
+  };
+  EXPECT_TRUE(put("1", nullptr));
+  const auto read = table->order();
+  journal->failing = 1;
+  EXPECT_FALSE(put("2", read));
+  EXPECT_EQ(*table->get("k"), "1");
+  EXPECT_FALSE(put("3", read)) << "somebody who saw the 2 goes on from it";
+  EXPECT_EQ(*table->get("k"), "1");
+  EXPECT_TRUE(put("4", table->order()));
+  reopen();
+  EXPECT_EQ(*(*log->open_state("t/n/f"))->get("k"), "4");
+}
+
+TEST_F(Orders, AnUndonePutGivesBackWhatWasThereBefore) {
+  auto table = *log->open_state("t/n/f");
+  const auto put = [&](const std::string& value) { ASSERT_TRUE(table->put("k", value)); };
+  put("1");
+  table->restore("k", std::nullopt, true);
+  EXPECT_EQ(*table->get("k"), std::nullopt);
+  put("1");
+  put("2");
+  table->restore("k", "1", false);
+  EXPECT_EQ(*table->get("k"), "1");
+  Commit one;
+  one.changes.push_back({table, "k", "1"});
+  log->commit(std::move(one), [](const Result<Receipt>& receipt) { EXPECT_TRUE(receipt); });
+  put("2");
+  table->restore("k", "1", true);
+  EXPECT_EQ(*table->get("k"), "1") << "that is what the commit under way carries";
+  log->step();
+  EXPECT_EQ(*table->get("k"), "1");
+  put("2");
+  table->restore("k", "1", true);
+  EXPECT_EQ(*table->get("k"), "1");
+}
+
 class Streams : public LogTest {};
 
 TEST_F(Streams, RefuseAnotherNumberOfPartitions) {

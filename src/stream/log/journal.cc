@@ -1,6 +1,7 @@
 #include "stream/log/journal.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 
 #include "base/hash.h"
@@ -238,11 +239,21 @@ Result<std::vector<std::vector<uint64_t>>> JournalImpl::write_frames(FrameKind k
       return positions;
     }
     // In interval mode what was written before was promised, synced or not.
-    end_segment(options_.sync_mode == SyncMode::kGroupCommit ? active_->synced : start);
+    const uint64_t valid_end = options_.sync_mode == SyncMode::kGroupCommit ? active_->synced : start;
+    wipe(valid_end, frames.end());
+    end_segment(valid_end);
     // The next header excludes what this write left behind; if it cannot be written now, it is before the next promise.
     const Status begun = begin_segment();
     if (status.error().kind() == ErrorKind::kRetryLater || attempt > 0 || !begun) return fail(status.error());
   }
+}
+
+// What a failed write left behind was told to have failed, and must not be a commit after all if the process ends
+// before the next header excludes it. If this fails too, the disk decides.
+void JournalImpl::wipe(uint64_t begin, uint64_t end) {
+  const std::string zeros(end - begin, '\0');
+  const std::array<std::string_view, 1> pieces = {zeros};
+  if (active_->file->write(begin, pieces)) static_cast<void>(active_->file->sync());
 }
 
 Status JournalImpl::make_room(uint64_t end) {

@@ -104,6 +104,7 @@ class JournalImpl final : public Journal {
 
   // Segments, checkpoints, garbage (journal_garbage.cc).
   Status begin_segment();
+  void wipe(uint64_t begin, uint64_t end);
   void end_segment(uint64_t valid_end);
   void seal_segments();
   void maintain();
