@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "connect/check.h"
 #include "plan/check.h"
 
 namespace fmesh::cli {
@@ -19,7 +20,9 @@ struct ValidateArguments {
 int validate(const ValidateArguments& arguments) {
   const model::ResourceSet resources = model::read_files(arguments.files);
   const auto target = arguments.target == "local" ? model::Target::kLocal : model::Target::kCluster;
-  const model::Diagnostics findings = plan::check(resources, target);
+  model::Diagnostics findings = plan::check(resources, target);
+  findings.append(connect::check_connectors(resources));
+  findings.sort();
   if (arguments.json) {
     fmt::print("{{\n\"for\": \"{}\",\n\"components\": {},\n\"errors\": {},\n\"warnings\": {},\n\"findings\": {}\n}}\n",
                to_string(target), resources.components.size(), findings.errors(), findings.warnings(),

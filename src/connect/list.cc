@@ -1,7 +1,5 @@
 #include "connect/list.h"
 
-#include <map>
-
 #include "connect/console/console_sink.h"
 #include "connect/drop/drop_sink.h"
 #include "connect/file/file_sink.h"
@@ -32,25 +30,19 @@ namespace fmesh::connect {
 
 std::span<const ConnectorDoc> connector_docs() {
   static const ConnectorDoc docs[] = {
-      {"generator", true, "makes records from a template", generator_fields()},
-      {"file", true, "reads lines, JSON lines or CSV from files", file_source_fields()},
-      {"http", true, "takes records by POST", http_source_fields()},
-      {"file", false, "writes a line per record to a file", file_sink_fields()},
-      {"http", false, "sends records by POST", http_sink_fields()},
-      {"console", false, "prints a line per record", console_fields()},
+      {"generator", true, "makes records from a template", generator_config()},
+      {"file", true, "reads lines, JSON lines or CSV from files", file_source_config()},
+      {"http", true, "takes records by POST", http_source_config()},
+      {"file", false, "writes a line per record to a file", file_sink_config()},
+      {"http", false, "sends records by POST", http_sink_config()},
+      {"console", false, "prints a line per record", console_config()},
       {"drop", false, "lets everything go", {}},
   };
   return docs;
 }
 
-Status check_connector_config(std::string_view name, bool is_source, std::string_view json, const std::string& where) {
-  for (const ConnectorDoc& doc : connector_docs()) {
-    if (doc.name != name || doc.is_source != is_source) continue;
-    FMESH_TRY([[maybe_unused]] const Config config, Config::read(doc.fields, json, where, {}));
-    return {};
-  }
-  return fail(ErrorKind::kFixInput,
-              where + ": there is no built-in " + (is_source ? "source" : "sink") + " \"" + std::string(name) + "\"");
+std::string page_name(const ConnectorDoc& doc) {
+  return std::string(doc.name) + (doc.is_source ? "-source.md" : "-sink.md");
 }
 
 }  // namespace fmesh::connect

@@ -1,11 +1,11 @@
 // The built-in connectors with the fields of their configuration: what `fmesh validate`, the docs and the runtime
-// share.
+// share. Constant data.
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
-#include "base/result.h"
 #include "connect/config.h"
 
 namespace fmesh::connect {
@@ -13,12 +13,12 @@ namespace fmesh::connect {
 struct ConnectorDoc {
   std::string_view name;
   bool is_source;
-  std::string_view summary;
-  std::span<const Field> fields;
+  std::string_view summary;  // one line
+  ConfigTable config;
 };
 std::span<const ConnectorDoc> connector_docs();
 
-// Errors: as reading the configuration at the start would give; secrets are taken as present.
-Status check_connector_config(std::string_view name, bool is_source, std::string_view json, const std::string& where);
+// Its page in docs/connectors: "file-source.md".
+std::string page_name(const ConnectorDoc& doc);
 
 }  // namespace fmesh::connect

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "connect/check.h"
 #include "model/diagnostics.h"
 #include "model/resource_set.h"
 #include "plan/check.h"
@@ -44,7 +45,9 @@ Status check_only(const model::ResourceSet& resources, const std::vector<std::st
 
 Result<Loaded> load(const LoadOptions& options) {
   const model::ResourceSet resources = model::read_files(options.files);
-  const model::Diagnostics findings = plan::check(resources, model::Target::kLocal);
+  model::Diagnostics findings = plan::check(resources, model::Target::kLocal);
+  findings.append(connect::check_connectors(resources));
+  findings.sort();
   const std::string shown = with_newline(model::render(findings, resources.sources));
   if (!findings.ok()) {
     return fail(ErrorKind::kFixInput, shown + model::count_line(findings));

@@ -91,7 +91,8 @@ class Sink {
   // acknowledges them. An error means none of it counts: the batch is retried with backoff.
   virtual Result<std::vector<WriteFailure>> write(std::span<const stream::RecordView> records) = 0;
   // Behind what was written; stored with the acknowledgement and given back by ConnectorContext::position(), so that a
-  // sink that can undo (a file it truncates) writes each record once. Empty: this sink has none.
+  // sink that can undo (a file it truncates) writes each record once. That of the very first open() is stored before
+  // the first write(). Empty: this sink has none.
   virtual std::string position() const { return {}; }
   virtual void close() {}
 };

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "connect/line.h"
+
 namespace fmesh::connect {
 namespace {
 
@@ -20,7 +22,7 @@ const Field kFields[] = {
 class ConsoleSink final : public runtime::Sink {
  public:
   Status open(runtime::ConnectorContext& context) override {
-    FMESH_TRY(const Config config, read_config(kFields, context.spec()));
+    FMESH_TRY(const Config config, read_config(console_config(), context.spec()));
     json_ = config.text("format") == "json";
     return {};
   }
@@ -31,9 +33,8 @@ class ConsoleSink final : public runtime::Sink {
       if (json_) {
         append_json(record);
       } else {
-        text_ += record.payload;
+        append_line(text_, record.payload);
       }
-      text_ += '\n';
     }
     for (size_t done = 0; done < text_.size();) {
       const ssize_t n = ::write(STDOUT_FILENO, text_.data() + done, text_.size() - done);
@@ -57,7 +58,7 @@ class ConsoleSink final : public runtime::Sink {
       for (const stream::Property& property : record.properties) properties[property.key] = property.value;
       line["properties"] = std::move(properties);
     }
-    text_ += boost::json::serialize(line);
+    text_ += boost::json::serialize(line) + '\n';
   }
 
   bool json_ = false;
@@ -66,7 +67,7 @@ class ConsoleSink final : public runtime::Sink {
 
 }  // namespace
 
-std::span<const Field> console_fields() { return kFields; }
+ConfigTable console_config() { return {kFields}; }
 std::unique_ptr<runtime::Sink> make_console_sink() { return std::make_unique<ConsoleSink>(); }
 
 }  // namespace fmesh::connect

@@ -3,14 +3,13 @@
 #pragma once
 
 #include <memory>
-#include <span>
 
 #include "connect/config.h"
 #include "runtime/connector.h"
 
 namespace fmesh::connect {
 
-std::span<const Field> console_fields();
+ConfigTable console_config();
 std::unique_ptr<runtime::Sink> make_console_sink();
 
 }  // namespace fmesh::connect

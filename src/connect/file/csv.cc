@@ -4,13 +4,21 @@
 
 namespace fmesh::connect {
 
-std::optional<size_t> csv_row_size(std::string_view text, bool last) {
-  bool quoted = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '"') quoted = !quoted;  // a doubled quote turns twice
-    if (text[i] == '\n' && !quoted) return i + 1;
+std::optional<size_t> csv_row_size(std::string_view text, char separator) {
+  for (size_t i = 0; i < text.size();) {
+    if (text[i] == '"') {  // at the start of a field: up to the quote that ends it, of which a doubled one is none
+      for (++i;; i += 2) {
+        i = text.find('"', i);
+        if (i == std::string_view::npos) return std::nullopt;
+        if (i + 1 >= text.size() || text[i + 1] != '"') break;
+      }
+      ++i;
+    }
+    while (i < text.size() && text[i] != separator && text[i] != '\n') ++i;
+    if (i >= text.size()) return std::nullopt;
+    if (text[i] == '\n') return i + 1;
+    ++i;
   }
-  if (last && !text.empty()) return text.size();
   return std::nullopt;
 }
 

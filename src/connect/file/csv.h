@@ -1,5 +1,5 @@
-// CSV as RFC 4180 writes it: fields in quotes may hold separators, line breaks and doubled quotes. Pure; bytes in,
-// fields out.
+// CSV as RFC 4180 writes it: fields in quotes may hold separators, line breaks and doubled quotes; a quote within a
+// field that does not begin with one is text. Pure; bytes in, fields out.
 #pragma once
 
 #include <optional>
@@ -9,9 +9,8 @@
 
 namespace fmesh::connect {
 
-// The size of the first row of `text` with its line break, or nothing if it is not all there. At the end of the input
-// (`last`) a row needs no line break.
-std::optional<size_t> csv_row_size(std::string_view text, bool last);
+// The size of the first row of `text` with its line break; nothing if it does not end here.
+std::optional<size_t> csv_row_size(std::string_view text, char separator);
 // The fields of one row without its line break; nothing if a quoted field does not end or is followed by text.
 std::optional<std::vector<std::string>> csv_fields(std::string_view row, char separator);
 // {"name":"value",...}; with `types`, fields that are JSON numbers, true, false stay unquoted and empty ones become

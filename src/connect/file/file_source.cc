@@ -1,28 +1,28 @@
 #include "connect/file/file_source.h"
 
-#include <fcntl.h>
+#include <dirent.h>
 #include <glob.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <cerrno>
-#include <cstring>
+#include <deque>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "base/hash.h"
-#include "connect/file/csv.h"
-#include "fmesh/json.h"
-#include "fmesh/json_path.h"
+#include "connect/file/row_records.h"
+#include "connect/file/text_file.h"
+#include "model/resource_set.h"
 
 namespace fmesh::connect {
 namespace {
 
 const Field kFields[] = {
-    {"path", FieldType::kString, "", "file to read, or a pattern such as \"in/*.jsonl\"; relative to the YAML file"},
+    {"path", FieldType::kString, "", "file to read, or a pattern such as `in/*.jsonl`; relative to the YAML file"},
     {"format",
      FieldType::kChoice,
      "\"lines\"",
@@ -38,350 +38,386 @@ const Field kFields[] = {
     {"types", FieldType::kBool, "true", "csv: write numbers, true and false without quotes, and empty fields as null"},
 };
 
-constexpr size_t kReadBytes = 256 * 1024;
-// A line longer than this does not fit an entry.
-constexpr size_t kLineMaxBytes = 5 * 1024 * 1024 - 64 * 1024;
+constexpr std::string_view kStreamPrefix = "stream:";
 constexpr int64_t kFollowMs = 200;
+// A file that lost its name is still read for so long after the last byte came, as its writer may not know yet.
+constexpr int64_t kLeavingQuietMs = 5'000;
+// Each is an entry of the position, which is stored with every batch, and an open file if it is followed.
+constexpr size_t kFilesMax = 1'000;
+
+void check(const Config& config, int32_t, Problems& problems) {
+  if (config.text("path").empty()) problems.add("path", "is empty; name a file or a pattern");
+  if (config.text("format") == "lines") {
+    for (const char* field : {"key", "eventTime"})
+      if (!config.text(field).empty()) problems.add(field, "needs format json or csv; a line has no members");
+  }
+  const std::string& separator = config.text("separator");
+  if (separator.size() != 1 || separator == "\"" || separator == "\n")
+    problems.add("separator", "expected one character that is neither a quote nor a line break, found \"" + separator +
+                                  "\"; write \"\\t\" for a tab");
+  const std::string& errors = config.text("errors");
+  if (errors.starts_with(kStreamPrefix)) {
+    if (!model::is_topic_name(errors.substr(kStreamPrefix.size())))
+      problems.add("errors", "\"" + errors.substr(kStreamPrefix.size()) + "\" is no name of a stream");
+  } else if (errors != "fail" && errors != "skip") {
+    problems.add("errors", "expected fail, skip or stream:NAME, found \"" + errors + "\"");
+  }
+}
 
 struct OpenFile {
-  OpenFile() = default;
-  OpenFile(OpenFile&& other) noexcept { *this = std::move(other); }
-  OpenFile& operator=(OpenFile&& other) noexcept {
-    std::swap(fd, other.fd);
-    std::swap(path, other.path);
-    std::swap(identity, other.identity);
-    std::swap(buffer, other.buffer);
-    offset = other.offset;
-    std::swap(names, other.names);
-    line = other.line;
-    done = other.done;
-    return *this;
-  }
-  ~OpenFile() {
-    if (fd >= 0) ::close(fd);
-  }
-  int fd = -1;
-  std::string path;
-  std::string identity;            // "device:inode"
-  std::string buffer;              // bytes from `offset` on
-  uint64_t offset = 0;             // behind the last record taken
-  std::vector<std::string> names;  // csv: the header
-  uint64_t line = 0;               // since the start, for messages
-  bool done = false;               // read to its end, and another file has its name, or nothing follows
+  TextFile text;
+  std::vector<std::string> columns = {};  // csv
+  int64_t leaving_since_ms = -1;          // no name leads to it any more, and nothing came since; -1: one does
+  bool done = false;
 };
+
+// How far a file was read; `path` is where to begin looking for it.
+struct Known {
+  FilePosition position;
+  std::string path;
+};
+
+struct Named {
+  std::string path, identity;
+};
+
+// "device:inode", empty if there is none.
+std::string identity_of(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return {};
+  return std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino);
+}
 
 class FileSource final : public runtime::Source {
  public:
   Status open(runtime::ConnectorContext& context) override {
     context_ = &context;
     const model::InstanceSpec& spec = context.spec();
-    where_ = spec.component + ".sourceConfig";
-    FMESH_TRY(const Config config, read_config(kFields, spec));
-    pattern_ = config.text("path");
-    if (pattern_.empty()) return fail(ErrorKind::kFixInput, where_ + ".path is empty");
-    if (pattern_[0] != '/') pattern_ = spec.base_directory + "/" + pattern_;
-    csv_ = config.text("format") == "csv";
-    json_ = config.text("format") == "json";
+    FMESH_TRY(const Config config, read_config(file_source_config(), spec));
+    pattern_ = file_path(spec, config.text("path"));
     follow_ = config.flag("follow");
-    key_ = config.text("key");
-    event_time_ = config.text("eventTime");
-    types_ = config.flag("types");
-    if ((!key_.empty() || !event_time_.empty()) && !csv_ && !json_)
-      return fail(ErrorKind::kFixInput, where_ + ": key and eventTime need format json or csv");
-    if (config.text("separator").size() != 1)
-      return fail(ErrorKind::kFixInput, where_ + ".separator: expected one character");
-    separator_ = config.text("separator")[0];
-    FMESH_CHECK(read_errors(config.text("errors")));
+    rows_ = RowRecords(config);
+    errors_ = config.text("errors");
+    if (errors_.starts_with(kStreamPrefix)) error_topic_ = model::full_topic_name(errors_.substr(kStreamPrefix.size()));
     FMESH_CHECK(read_position(context.position()));
     files_.clear();
-    FMESH_CHECK(find_files());
-    if (files_.empty() && !follow_ && known_.empty())
-      return fail(ErrorKind::kFixInput,
-                  where_ + ".path: no file matches " + pattern_ + "; with follow: true the source waits for one");
-    return {};
+    waiting_.clear();
+    FMESH_TRY(const std::vector<Named> named, matching_files());
+    if (named.empty() && !follow_ && known_.empty())
+      return fail(ErrorKind::kFixInput, spec.component + ".sourceConfig.path: no file matches " + pattern_ +
+                                            "; with follow: true the source waits for one");
+    FMESH_CHECK(open_renamed(named));
+    if (follow_) return look_around();
+    for (const Named& file : named)
+      if (is_mine(file)) waiting_.push_back(file.path);
+    return check_count(waiting_.size());
   }
 
   Result<runtime::ReadResult> read(uint64_t, runtime::RecordCollector& out) override {
     runtime::ReadResult result;
     bool progress = false;
-    for (OpenFile& file : files_) {
-      while (!file.done && out.wants_more()) {
-        FMESH_TRY(const bool more, take(file, out));
-        progress |= more;
-        if (!more) break;
-      }
-      if (!out.wants_more()) break;
+    moved_ = halted_ = false;
+    added_ = 0;
+    while (!follow_ && files_.empty() && !waiting_.empty()) {
+      FMESH_CHECK(open_path(waiting_.front()));
+      waiting_.pop_front();
     }
-    if (progress) result.position = position();
-    const bool all_done = std::all_of(files_.begin(), files_.end(), [](const OpenFile& f) { return f.done; });
-    if (progress) {
+    for (size_t i = 0; i < files_.size() && out.wants_more() && !halted_; ++i) {
+      for (bool more = true; more && !halted_ && !files_[i].done && out.wants_more(); progress |= more) {
+        FMESH_TRY(more, take(i, out));
+      }
+    }
+    if (moved_) result.position = position();
+    if (!follow_) std::erase_if(files_, [](const OpenFile& file) { return file.done; });
+    if (progress || halted_ || (!follow_ && !(files_.empty() && waiting_.empty()))) {
       result.outcome = runtime::ReadOutcome::kMore;
     } else if (follow_) {
-      std::erase_if(files_, [](const OpenFile& f) { return f.done; });
-      FMESH_CHECK(find_files());
+      FMESH_CHECK(look_around());
       result.outcome = runtime::ReadOutcome::kIdle;
       result.wait_ms = kFollowMs;
     } else {
-      result.outcome = all_done ? runtime::ReadOutcome::kEnd : runtime::ReadOutcome::kMore;
+      result.outcome = runtime::ReadOutcome::kEnd;
     }
     return result;
   }
 
-  void close() override { files_.clear(); }
-
- private:
-  enum class OnError { kFail, kSkip, kStream };
-
-  Status read_errors(const std::string& text) {
-    if (text == "fail") {
-      on_error_ = OnError::kFail;
-    } else if (text == "skip") {
-      on_error_ = OnError::kSkip;
-    } else if (text.starts_with("stream:") && text.size() > 7) {
-      on_error_ = OnError::kStream;
-      error_topic_ = text.substr(7);
-    } else {
-      return fail(ErrorKind::kFixInput, where_ + ".errors: found \"" + text + "\", expected fail, skip or stream:NAME");
-    }
-    return {};
+  void close() override {
+    files_.clear();
+    waiting_.clear();
   }
 
-  // The position is {"device:inode": offset, ...} of all files that were begun and still exist.
+ private:
+  // The position is {"device:inode": [offset, sum, path], ...} of all files that were begun and are still there.
   Status read_position(const std::string& text) {
     known_.clear();
     if (text.empty()) return {};
     boost::system::error_code code;
     const boost::json::value value = boost::json::parse(text, code);
-    if (code || !value.is_object())
+    const auto wrong = [&] {
       return fail(ErrorKind::kBug, "the stored position \"" + text + "\" is not one of a file source");
-    for (const auto& [identity, offset] : value.as_object())
-      if (offset.is_int64()) known_[std::string(identity)] = static_cast<uint64_t>(offset.as_int64());
+    };
+    if (code || !value.is_object()) return wrong();
+    for (const auto& [identity, entry] : value.as_object()) {
+      const auto* list = entry.if_array();
+      if (list == nullptr || list->size() != 3 || !(*list)[0].is_int64() || !(*list)[1].is_int64() ||
+          !(*list)[2].is_string())
+        return wrong();
+      Known known;
+      known.position.offset = static_cast<uint64_t>((*list)[0].as_int64());
+      known.position.tail_crc = static_cast<uint32_t>((*list)[1].as_int64());
+      known.path = (*list)[2].as_string();
+      known_[std::string(identity)] = std::move(known);
+    }
     return {};
   }
 
   std::string position() {
-    for (const OpenFile& file : files_) known_[file.identity] = file.offset;
+    for (const OpenFile& file : files_) known_[file.text.identity()] = {file.text.position(), file.text.path()};
     boost::json::object object;
-    for (const auto& [identity, offset] : known_) object[identity] = offset;
+    for (const auto& [identity, known] : known_)
+      object[identity] = boost::json::array{static_cast<int64_t>(known.position.offset),
+                                            static_cast<int64_t>(known.position.tail_crc), known.path};
     return boost::json::serialize(object);
   }
 
-  Status find_files() {
+  // By what stays when a file is renamed.
+  bool is_mine(const Named& file) const {
+    const auto instances = static_cast<uint32_t>(std::max(1, context_->spec().instance_count));
+    return murmur3_32(file.identity) % instances == static_cast<uint32_t>(context_->spec().instance_id);
+  }
+
+  Status check_count(size_t count) const {
+    if (count <= kFilesMax) return {};
+    return fail(ErrorKind::kFixInput, pattern_ + " matches " + std::to_string(count) + " files, an instance reads " +
+                                          std::to_string(kFilesMax) +
+                                          " at most; use more replicas or several sources with narrower patterns");
+  }
+
+  // All files that have a name of ours now, for all instances.
+  Result<std::vector<Named>> matching_files() const {
+    struct stat info{};
+    if (::stat(pattern_.c_str(), &info) == 0) {
+      if (S_ISDIR(info.st_mode))
+        return fail(ErrorKind::kFixInput, pattern_ + " is a directory; name its files, e.g. " + pattern_ + "/*.jsonl");
+      return std::vector<Named>{{pattern_, identity_of(pattern_)}};
+    }
     glob_t found{};
-    const int code = ::glob(pattern_.c_str(), 0, nullptr, &found);
-    std::vector<std::string> paths;
-    for (size_t i = 0; code == 0 && i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
+    const int code = ::glob(pattern_.c_str(), GLOB_MARK, nullptr, &found);
+    std::vector<Named> files;
+    for (size_t i = 0; code == 0 && i < found.gl_pathc; ++i) {
+      std::string path = found.gl_pathv[i];
+      std::string identity = path.ends_with('/') ? "" : identity_of(path);
+      if (!identity.empty()) files.push_back({std::move(path), std::move(identity)});
+    }
     ::globfree(&found);
     if (code != 0 && code != GLOB_NOMATCH)
       return fail(ErrorKind::kRetryLater, "list " + pattern_ + ": no memory or no permission");
-    const auto instances = static_cast<uint32_t>(std::max(1, context_->spec().instance_count));
-    for (const std::string& path : paths) {
-      if (murmur3_32(path) % instances != static_cast<uint32_t>(context_->spec().instance_id)) continue;
-      FMESH_CHECK(open_file(path));
+    return files;
+  }
+
+  // Follow: opens what is new, notes what got another name or none.
+  Status look_around() {
+    std::erase_if(files_, [](const OpenFile& file) { return file.done; });
+    FMESH_TRY(std::vector<Named> named, matching_files());
+    std::erase_if(named, [this](const Named& file) { return !is_mine(file); });
+    FMESH_CHECK(check_count(named.size()));
+    std::set<std::string> seen;
+    for (const Named& file : named) {
+      FMESH_TRY(const std::string identity, open_path(file.path));
+      seen.insert(identity);
+    }
+    const int64_t now_ms = context_->clock().monotonic_ns() / 1'000'000;
+    for (OpenFile& file : files_) {
+      if (seen.contains(file.text.identity())) {
+        file.leaving_since_ms = -1;
+      } else if (file.leaving_since_ms < 0) {
+        file.leaving_since_ms = now_ms;
+      }
+    }
+    std::erase_if(known_, [&](const auto& entry) { return !seen.contains(entry.first) && !is_open(entry.first); });
+    return {};
+  }
+
+  bool is_open(const std::string& identity) const {
+    return std::ranges::any_of(files_, [&](const OpenFile& file) { return file.text.identity() == identity; });
+  }
+
+  // Files that were begun and have another name by now are read to their end, before those that took their place.
+  Status open_renamed(const std::vector<Named>& named) {
+    const std::map<std::string, Known> all = known_;
+    for (const auto& [identity, known] : all) {
+      if (std::ranges::any_of(named, [&, id = identity](const Named& file) { return file.identity == id; })) continue;
+      const auto same = [&, id = identity](const TextFile& file) {
+        return file.identity() == id && file.holds(known.position);
+      };
+      FMESH_TRY(std::optional<TextFile> found, find_relative(known.path, same));
+      known_.erase(identity);
+      if (found) FMESH_CHECK(begin(*std::move(found), known.position.offset, files_.size()));
     }
     return {};
   }
 
-  Status open_file(const std::string& path) {
-    struct stat info{};
-    if (::stat(path.c_str(), &info) != 0) return {};  // gone since it was listed
-    if (S_ISDIR(info.st_mode)) return fail(ErrorKind::kFixInput, where_ + ".path: " + path + " is a directory");
-    const std::string identity = std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino);
-    for (const OpenFile& file : files_)
-      if (file.identity == identity) return {};
-    const auto known = known_.find(identity);
-    if (follow_ && known != known_.end() && known->second == static_cast<uint64_t>(info.st_size) && !files_.empty() &&
-        finished_.contains(identity))
-      return {};
-    OpenFile file;
-    file.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file.fd < 0) return fail(ErrorKind::kFixInput, where_ + ".path: open " + path + ": " + std::strerror(errno));
-    file.path = path;
-    file.identity = identity;
-    if (known != known_.end()) file.offset = known->second;
-    if (csv_ && file.offset > 0) FMESH_CHECK(read_header(file));
-    files_.push_back(std::move(file));
-    return {};
-  }
-
-  // The header of a file that is resumed in its middle.
-  Status read_header(OpenFile& file) {
-    std::string start(64 * 1024, '\0');
-    const ssize_t n = ::pread(file.fd, start.data(), start.size(), 0);
-    if (n < 0) return fail(ErrorKind::kRetryLater, "read " + file.path + ": " + std::strerror(errno));
-    start.resize(static_cast<size_t>(n));
-    const std::optional<size_t> size = csv_row_size(start, false);
-    if (!size) return fail(ErrorKind::kFixInput, file.path + ": the header row does not end");
-    FMESH_TRY(file.names, header_of(file, std::string_view(start).substr(0, *size)));
-    return {};
-  }
-
-  Result<std::vector<std::string>> header_of(const OpenFile& file, std::string_view row) const {
-    std::optional<std::vector<std::string>> names = csv_fields(trimmed(row), separator_);
-    if (!names) return fail(ErrorKind::kFixInput, file.path + ":1: the header row is not CSV");
-    return std::move(*names);
-  }
-
-  static std::string_view trimmed(std::string_view row) {
-    if (row.ends_with('\n')) row.remove_suffix(1);
-    if (row.ends_with('\r')) row.remove_suffix(1);
-    return row;
-  }
-
-  // Reads on and takes whole lines. False if there is nothing more now; then `file.done` may be set.
-  Result<bool> take(OpenFile& file, runtime::RecordCollector& out) {
-    ssize_t n = 1;
-    // What the last batch left is used up first, so that the buffer does not grow.
-    if (file.buffer.size() < kReadBytes || !row_size(file.buffer, false)) {
-      const size_t had = file.buffer.size();
-      file.buffer.resize(had + kReadBytes);
-      n = ::pread(file.fd, file.buffer.data() + had, kReadBytes, static_cast<off_t>(file.offset + had));
-      file.buffer.resize(had + static_cast<size_t>(std::max<ssize_t>(n, 0)));
-      if (n < 0) return fail(ErrorKind::kRetryLater, "read " + file.path + ": " + std::strerror(errno));
+  // A file in the folder of `path` whose name begins with its name, as rotation makes them: app.log, app.log.1.
+  Result<std::optional<TextFile>> find_relative(const std::string& path,
+                                                const std::function<bool(const TextFile&)>& wanted) const {
+    const std::filesystem::path original(path);
+    std::error_code code;
+    std::filesystem::directory_iterator entry(original.parent_path(), code);
+    for (; !code && entry != std::filesystem::directory_iterator(); entry.increment(code)) {
+      if (!entry->path().filename().string().starts_with(original.filename().string())) continue;
+      std::error_code type_code;
+      if (!entry->is_regular_file(type_code) || type_code) continue;
+      Result<std::optional<TextFile>> file = TextFile::open(entry->path().string(), options());
+      if (!file) {
+        if (file.error().kind() == ErrorKind::kRetryLater) return file;
+        continue;  // not ours to read
+      }
+      if (*file && wanted(**file)) return file;
     }
-    const bool at_end = n == 0;
-    if (at_end && follow_ && shortened(file)) return true;
-    const bool last = at_end && (!follow_ || replaced(file));
-    size_t used = 0;
-    while (out.wants_more()) {
-      const std::string_view rest = std::string_view(file.buffer).substr(used);
-      const std::optional<size_t> size = row_size(rest, last);
-      if (!size) break;
-      ++file.line;
-      FMESH_CHECK(emit(file, trimmed(rest.substr(0, *size)), out));
-      used += *size;
-    }
-    file.buffer.erase(0, used);
-    file.offset += used;
-    if (file.buffer.size() > kLineMaxBytes)
-      return fail(ErrorKind::kFixInput, file.path + ":" + std::to_string(file.line + 1) + ": a line is longer than " +
-                                            std::to_string(kLineMaxBytes) + " bytes");
-    if (last && file.buffer.empty()) {
-      file.done = true;
-      finished_.insert({file.identity, true});
-    }
-    return used > 0 || n > 0;
-  }
-
-  std::optional<size_t> row_size(std::string_view text, bool last) const {
-    if (csv_) return csv_row_size(text, last);
-    const size_t end = text.find('\n');
-    if (end != std::string_view::npos) return end + 1;
-    if (last && !text.empty()) return text.size();
     return std::nullopt;
   }
 
-  // Copy-and-truncate rotation: the file begins anew.
-  bool shortened(OpenFile& file) {
-    struct stat info{};
-    if (::fstat(file.fd, &info) != 0 || static_cast<uint64_t>(info.st_size) >= file.offset) return false;
-    context_->log("warn", file.path + " became shorter; it is read from its start");
-    file.offset = 0;
-    file.line = 0;
-    file.buffer.clear();
-    file.names.clear();
-    return true;
-  }
+  TextFileOptions options() const { return {rows_.format() == RowFormat::kCsv, rows_.separator()}; }
 
-  // Rename-and-create rotation: another file has the name, so no one writes to this one any more.
-  static bool replaced(const OpenFile& file) {
-    struct stat info{};
-    if (::stat(file.path.c_str(), &info) != 0) return true;
-    return std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino) != file.identity;
-  }
-
-  Status emit(OpenFile& file, std::string_view line, runtime::RecordCollector& out) {
-    if (line.empty()) return {};
-    if (!csv_ && !json_) {
-      stream::RecordView record;
-      record.payload = line;
-      out.add(record);
-      return {};
+  // Opens a file unless it is open; gives its identity, empty if it is gone.
+  Result<std::string> open_path(const std::string& path) {
+    const std::string now = identity_of(path);
+    for (OpenFile& file : files_) {
+      if (file.text.identity() != now) continue;
+      file.text.set_path(path);
+      return now;
     }
-    std::string why;
-    if (csv_) {
-      if (file.names.empty()) {
-        FMESH_TRY(file.names, header_of(file, line));
-        return {};
-      }
-      const std::optional<std::vector<std::string>> fields = csv_fields(line, separator_);
-      if (!fields) {
-        why = "a quoted field does not end, or is followed by text";
-      } else if (fields->size() != file.names.size()) {
-        why = "found " + std::to_string(fields->size()) + " fields, expected " + std::to_string(file.names.size());
-      } else {
-        text_ = csv_object(file.names, *fields, types_);
-      }
+    FMESH_TRY(std::optional<TextFile> file, TextFile::open(path, options()));
+    if (!file) return std::string();
+    std::string identity = file->identity();
+    const auto found = known_.find(identity);
+    if (found == known_.end()) {
+      FMESH_CHECK(begin(*std::move(file), 0, files_.size()));
+    } else if (const FilePosition position = found->second.position; file->holds(position)) {
+      FMESH_CHECK(begin(*std::move(file), position.offset, files_.size()));
     } else {
-      text_ = line;
+      // It was emptied, or another file got its inode.
+      FMESH_CHECK(begin_copy(path, position, files_.size()));
+      FMESH_CHECK(begin(*std::move(file), 0, files_.size()));
     }
-    if (why.empty()) why = add_json(text_, out);
-    if (why.empty()) return {};
-    return bad_line(file, line, why, out);
+    return identity;
   }
 
-  // Empty, or why the text can't be a record.
-  std::string add_json(std::string_view text, runtime::RecordCollector& out) {
-    stream::RecordView record;
-    record.payload = text;
-    std::string key;
-    try {
-      json::Reader reader(text);
-      reader.skip();
-      reader.finish();
-      if (!key_.empty()) {
-        const std::optional<std::string_view> value = json::member(text, key_);
-        if (!value || *value == "null") return "there is no \"" + key_ + "\" for the key";
-        key = value->starts_with('"') ? json::parse<std::string>(*value) : std::string(*value);
-        record.key = key;
-        record.has_key = true;
-      }
-      if (!event_time_.empty()) {
-        const std::optional<std::string_view> value = json::member(text, event_time_);
-        if (!value) return "there is no \"" + event_time_ + "\" for the event time";
-        record.event_time_ms = json::parse<int64_t>(*value);
-      }
-    } catch (const JsonError& error) {
-      return error.what();
+  // Adds it to the files, before files_[index].
+  Status begin(TextFile text, uint64_t offset, size_t index) {
+    OpenFile file{std::move(text)};
+    file.text.go_to(offset);
+    if (rows_.format() == RowFormat::kCsv && offset > 0) {
+      FMESH_TRY(const std::optional<std::string> header, file.text.first_row());
+      if (!header) return fail(ErrorKind::kFixInput, file.text.path() + ": the header row does not end");
+      Result<std::vector<std::string>> columns = rows_.columns(*header);
+      if (!columns) return fail(columns.error().within(file.text.path() + ":1"));
+      file.columns = *std::move(columns);
     }
-    out.add(record);
+    files_.insert(files_.begin() + static_cast<std::ptrdiff_t>(index), std::move(file));
     return {};
   }
 
-  Status bad_line(const OpenFile& file, std::string_view line, const std::string& why, runtime::RecordCollector& out) {
-    const std::string text = file.path + ":" + std::to_string(file.line) + ": " + why;
-    switch (on_error_) {
-      case OnError::kFail:
-        return fail(ErrorKind::kFixInput, text + "; errors: skip or stream:NAME goes on behind it");
-      case OnError::kSkip:
-        context_->log("warn", text + "; left out");
-        break;
-      case OnError::kStream: {
-        const stream::Property property{"fmesh.error", text};
-        stream::RecordView record;
-        record.payload = line;
-        record.properties = std::span(&property, 1);
-        out.add_to(error_topic_, record);
-        break;
+  // Rotation by copying and emptying: what was not read yet is in the copy. Without one it is lost to us.
+  Status begin_copy(const std::string& path, const FilePosition& position, size_t index) {
+    if (position.offset == 0) return {};
+    const auto is_copy = [&](const TextFile& file) { return file.path() != path && file.holds(position); };
+    FMESH_TRY(std::optional<TextFile> copy, find_relative(path, is_copy));
+    if (!copy || is_open(copy->identity())) return {};
+    return begin(*std::move(copy), position.offset, index);
+  }
+
+  // Reads on in files_[index]. False if there is nothing more now; then it may be done.
+  Result<bool> take(size_t index, runtime::RecordCollector& out) {
+    const int64_t now_ms = context_->clock().monotonic_ns() / 1'000'000;
+    bool taken = false;
+    FMESH_CHECK(take_rows(files_[index], false, out, taken));
+    if (taken || halted_) return taken;
+    FMESH_TRY(const FillResult filled, files_[index].text.fill());
+    if (filled == FillResult::kBytes) {
+      if (files_[index].leaving_since_ms >= 0) files_[index].leaving_since_ms = now_ms;
+      return true;
+    }
+    if (filled == FillResult::kStartOver) {
+      const std::string path = files_[index].text.path();
+      const FilePosition position = files_[index].text.position();
+      files_[index].text.go_to(0);
+      files_[index].columns.clear();
+      moved_ = true;
+      FMESH_CHECK(begin_copy(path, position, index));
+      return true;
+    }
+    OpenFile& file = files_[index];
+    const bool gone = file.leaving_since_ms >= 0 && now_ms - file.leaving_since_ms >= kLeavingQuietMs;
+    if (follow_ && !gone) return false;
+    FMESH_CHECK(take_rows(file, true, out, taken));
+    if (!taken && !halted_ && out.wants_more()) {
+      file.done = true;
+      known_[file.text.identity()] = {file.text.position(), file.text.path()};
+    }
+    return taken;
+  }
+
+  Status take_rows(OpenFile& file, bool at_end, runtime::RecordCollector& out, bool& taken) {
+    while (out.wants_more()) {
+      const std::optional<Row> row = file.text.peek(at_end);
+      if (!row) return {};
+      const Status status = take_row(file, *row, out);
+      if (!status && added_ > 0) {  // what came before it first; the next read begins with it
+        halted_ = true;
+        return {};
       }
+      FMESH_CHECK(status);
+      file.text.take();
+      taken = moved_ = true;
+    }
+    return {};
+  }
+
+  Status take_row(OpenFile& file, const Row& row, runtime::RecordCollector& out) {
+    std::string why = row.wrong;
+    if (why.empty() && rows_.format() == RowFormat::kCsv && file.columns.empty()) {
+      Result<std::vector<std::string>> columns = rows_.columns(row.text);
+      if (!columns) return fail(columns.error().within(file.text.path() + ":1"));
+      file.columns = *std::move(columns);
+      return {};
+    }
+    if (why.empty()) why = rows_.add(row.text, file.columns, out);
+    if (why.empty()) {
+      ++added_;
+      return {};
+    }
+    const std::string text = file.text.path() + ":" + std::to_string(file.text.line_number()) + ": " + why;
+    if (!error_topic_.empty()) {
+      const stream::Property property{"fmesh.error", text};
+      stream::RecordView record;
+      record.payload = row.text;
+      record.properties = std::span(&property, 1);
+      out.add_to(error_topic_, record);
+      ++added_;
+    } else if (errors_ == "skip") {
+      context_->log("warn", text + "; left out");
+    } else {
+      return fail(ErrorKind::kFixInput, text + "; errors: skip or stream:NAME goes on behind it");
     }
     return {};
   }
 
   runtime::ConnectorContext* context_ = nullptr;
-  std::string where_, pattern_, key_, event_time_, error_topic_;
-  bool csv_ = false, json_ = false, follow_ = false, types_ = true;
-  char separator_ = ',';
-  OnError on_error_ = OnError::kFail;
-  std::vector<OpenFile> files_;
-  std::map<std::string, uint64_t> known_;
-  std::map<std::string, bool> finished_;
-  std::string text_;
+  std::string pattern_, errors_, error_topic_;
+  bool follow_ = false;
+  RowRecords rows_;
+  std::vector<OpenFile> files_;      // being read, in this order
+  std::deque<std::string> waiting_;  // without follow: files to read, opened one by one
+  std::map<std::string, Known> known_;
+  bool moved_ = false;   // in this read(): the position is another
+  bool halted_ = false;  // in this read(): a row that can't be taken is next
+  uint64_t added_ = 0;   // in this read()
 };
 
 }  // namespace
 
-std::span<const Field> file_source_fields() { return kFields; }
+ConfigTable file_source_config() { return {kFields, &check}; }
 std::unique_ptr<runtime::Source> make_file_source() { return std::make_unique<FileSource>(); }
 
 }  // namespace fmesh::connect

@@ -1,16 +1,15 @@
 // A source that reads lines, JSON lines or CSV from files, once or following them as they grow and rotate. Its position
-// names the file (device and inode) and the offset behind the last record, so that a restart goes on there.
+// says how far each file was read and finds a file again under another name, so that a restart goes on exactly there.
 #pragma once
 
 #include <memory>
-#include <span>
 
 #include "connect/config.h"
 #include "runtime/connector.h"
 
 namespace fmesh::connect {
 
-std::span<const Field> file_source_fields();
+ConfigTable file_source_config();
 std::unique_ptr<runtime::Source> make_file_source();
 
 }  // namespace fmesh::connect

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "connect/generator/template.h"
+#include "connect/limits.h"
 
 namespace fmesh::connect {
 namespace {
@@ -29,9 +30,22 @@ const Field kFields[] = {
      {},
      -1,
      9e18},
+    {"size",
+     FieldType::kInteger,
+     "0",
+     "bytes of a payload at least: shorter ones get blanks at their end",
+     {},
+     0,
+     kRecordMaxBytes},
     {"seed", FieldType::kInteger, "1", "the same seed makes the same records", {}, 0, 9e18},
     {"eventTime", FieldType::kBool, "true", "set the event time to the time of making"},
 };
+
+void check(const Config& config, int32_t, Problems& problems) {
+  if (const auto payload = Template::compile(config.text("template")); !payload)
+    problems.add("template", payload.error().text());
+  if (const auto key = Template::compile(config.text("key")); !key) problems.add("key", key.error().text());
+}
 
 // Records made per read() at most, so that the loop is shared.
 constexpr uint64_t kBurstMax = 8192;
@@ -42,25 +56,24 @@ class GeneratorSource final : public runtime::Source {
 
   Status open(runtime::ConnectorContext& context) override {
     context_ = &context;
-    FMESH_TRY(const Config config, read_config(kFields, context.spec()));
-    const std::string where = context.spec().component + ".sourceConfig.";
-    Result<Template> payload = Template::compile(config.text("template"));
-    if (!payload) return fail(payload.error().within(where + "template"));
-    payload_ = std::move(*payload);
+    FMESH_TRY(const Config config, read_config(generator_config(), context.spec()));
+    FMESH_TRY(payload_, Template::compile(config.text("template")));
+    key_.reset();
     if (!config.text("key").empty()) {
-      Result<Template> key = Template::compile(config.text("key"));
-      if (!key) return fail(key.error().within(where + "key"));
-      key_ = std::move(*key);
+      FMESH_TRY(key_, Template::compile(config.text("key")));
     }
     // Instance i of n makes the sequence numbers i, i + n, i + 2n, …
     step_ = static_cast<uint64_t>(std::max(1, context.spec().instance_count));
     next_ = static_cast<uint64_t>(context.spec().instance_id);
     const std::string& position = context.position();
-    if (!position.empty()) std::from_chars(position.data(), position.data() + position.size(), next_);
+    if (!position.empty() &&
+        std::from_chars(position.data(), position.data() + position.size(), next_).ec != std::errc())
+      return fail(ErrorKind::kBug, "the stored position \"" + position + "\" is not one of a generator");
     rate_ = config.number("rate") / static_cast<double>(step_);
     const int64_t count = config.integer("count");
     end_ = count < 0 ? UINT64_MAX : static_cast<uint64_t>(count);
     seed_ = static_cast<uint64_t>(config.integer("seed"));
+    size_ = static_cast<size_t>(config.integer("size"));
     event_time_ = config.flag("eventTime");
     started_ns_ = context.clock().monotonic_ns();
     made_ = 0;
@@ -95,6 +108,7 @@ class GeneratorSource final : public runtime::Source {
     Rng rng(seed_ * 0x9e3779b97f4a7c15ULL + next_);
     text_.clear();
     payload_.fill(text_, next_, now_ms, rng);
+    if (text_.size() < size_) text_.resize(size_, ' ');
     stream::RecordView record;
     record.payload = text_;
     if (event_time_) record.event_time_ms = now_ms;
@@ -113,13 +127,14 @@ class GeneratorSource final : public runtime::Source {
   double rate_ = 0;
   uint64_t next_ = 0, step_ = 1, end_ = UINT64_MAX, seed_ = 1, made_ = 0;
   int64_t started_ns_ = 0;
+  size_t size_ = 0;
   bool event_time_ = true;
   std::string text_, key_text_;
 };
 
 }  // namespace
 
-std::span<const Field> generator_fields() { return kFields; }
+ConfigTable generator_config() { return {kFields, &check}; }
 std::unique_ptr<runtime::Source> make_generator_source() { return std::make_unique<GeneratorSource>(); }
 
 }  // namespace fmesh::connect

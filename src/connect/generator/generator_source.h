@@ -3,14 +3,13 @@
 #pragma once
 
 #include <memory>
-#include <span>
 
 #include "connect/config.h"
 #include "runtime/connector.h"
 
 namespace fmesh::connect {
 
-std::span<const Field> generator_fields();
+ConfigTable generator_config();
 std::unique_ptr<runtime::Source> make_generator_source();
 
 }  // namespace fmesh::connect

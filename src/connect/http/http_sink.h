@@ -3,14 +3,13 @@
 #pragma once
 
 #include <memory>
-#include <span>
 
 #include "connect/config.h"
 #include "runtime/connector.h"
 
 namespace fmesh::connect {
 
-std::span<const Field> http_sink_fields();
+ConfigTable http_sink_config();
 std::unique_ptr<runtime::Sink> make_http_sink();
 
 }  // namespace fmesh::connect

@@ -1,10 +1,11 @@
 #include "connect/http/http_source.h"
 
-#include <boost/json.hpp>
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <mutex>
 
+#include "connect/limits.h"
 #include "fmesh/json.h"
 #include "fmesh/json_path.h"
 #include "net/address.h"
@@ -36,6 +37,22 @@ const Field kFields[] = {
     {"tlsKey", FieldType::kString, "\"\"", "PEM file"},
 };
 
+void check(const Config& config, int32_t instance_count, Problems& problems) {
+  if (!config.text("path").starts_with('/')) problems.add("path", "expected a path that begins with /");
+  const bool has_certificate = !config.text("tlsCertificate").empty(), has_key = !config.text("tlsKey").empty();
+  if (has_certificate != has_key)
+    problems.add(has_key ? "tlsCertificate" : "tlsKey", "is missing; TLS needs a certificate and its key");
+  const Result<net::Address> address = net::parse_address(config.text("address"));
+  if (!address) {
+    problems.add("address", address.error().text());
+    return;
+  }
+  if (!net::is_loopback(*address) && config.text("token").empty() && !has_certificate)
+    problems.add("address", config.text("address") + " can be reached by others; set token or TLS, or use 127.0.0.1");
+  if (instance_count > 1 && address->port != 0)
+    problems.add("address", "several instances can't listen on one port; set replicas to 1, or port 0");
+}
+
 struct Row {
   std::string payload, key;
   bool has_key = false;
@@ -52,7 +69,7 @@ net::HttpResponse answer(int status, std::string text) {
   net::HttpResponse response;
   response.status = status;
   response.headers["content-type"] = "text/plain";
-  if (status == 429) response.headers["retry-after"] = "1";
+  if (status == 429 || status == 503) response.headers["retry-after"] = "1";
   response.body = std::move(text) + "\n";
   return response;
 }
@@ -71,8 +88,7 @@ class HttpSource final : public runtime::Source {
   Status open(runtime::ConnectorContext& context) override {
     context_ = &context;
     const model::InstanceSpec& spec = context.spec();
-    const std::string where = spec.component + ".sourceConfig";
-    FMESH_TRY(const Config config, read_config(kFields, spec));
+    FMESH_TRY(const Config config, read_config(http_source_config(), spec));
     path_ = config.text("path");
     batch_ = config.text("batch");
     key_ = config.text("key");
@@ -81,22 +97,18 @@ class HttpSource final : public runtime::Source {
     pending_max_bytes_ = static_cast<size_t>(config.integer("pendingBytes"));
     net::HttpServerOptions options;
     options.address = config.text("address");
-    options.tls.certificate = config.text("tlsCertificate");
-    options.tls.key = config.text("tlsKey");
-    Result<net::Address> address = net::parse_address(options.address);
-    if (!address) return fail(address.error().within(where + ".address"));
-    if (!net::is_loopback(*address) && token_.empty() && options.tls.certificate.empty())
-      return fail(ErrorKind::kFixInput, where + ".address: " + options.address +
-                                            " can be reached by others; set token or TLS, or use 127.0.0.1");
-    if (spec.instance_count > 1 && address->port != 0)
-      return fail(ErrorKind::kFixInput, where + ": several instances can't listen on one port; set replicas to 1");
+    options.tls.certificate = file_path(spec, config.text("tlsCertificate"));
+    options.tls.key = file_path(spec, config.text("tlsKey"));
+    options.body_size_max_bytes = std::min(options.body_size_max_bytes, pending_max_bytes_);
+    // With port 0 no one knows where to send records unless it is told.
+    FMESH_TRY(const net::Address address, net::parse_address(options.address));
     open_ = true;
     Result<std::unique_ptr<net::HttpServer>> server = net::HttpServer::start(
         std::move(options),
         [this](net::HttpRequest request, net::Respond respond) { take(std::move(request), std::move(respond)); });
-    if (!server) return fail(server.error().within(where + ".address"));
+    if (!server) return fail(server.error().within(spec.component + ".sourceConfig.address"));
     server_ = std::move(*server);
-    context.log("info", "listens on port " + std::to_string(server_->port()));
+    if (address.port == 0) context.log("info", "listens on port " + std::to_string(server_->port()));
     return {};
   }
 
@@ -164,19 +176,30 @@ class HttpSource final : public runtime::Source {
 
   // On the server's thread.
   void take(net::HttpRequest request, net::Respond respond) {
-    if (request.method == "GET") return respond(answer(200, "ok"));
-    if (request.path != path_) return respond(answer(404, "POST to " + path_));
-    if (request.method != "POST") return respond(answer(405, "only POST is taken here"));
+    if (request.path != path_)
+      return respond(answer(404, "there is nothing here; records are taken by POST to " + path_));
+    if (request.method != "POST") {
+      net::HttpResponse refused = answer(405, "only POST is taken here");
+      refused.headers["allow"] = "POST";
+      return respond(std::move(refused));
+    }
     if (!token_.empty()) {
       const auto given = request.headers.find("authorization");
       if (given == request.headers.end() || !same_secret(given->second, "Bearer " + token_))
         return respond(answer(401, "send \"Authorization: Bearer TOKEN\""));
     }
+    const auto encoding = request.headers.find("content-encoding");
+    if (encoding != request.headers.end() && encoding->second != "identity")
+      return respond(
+          answer(415, "content-encoding " + encoding->second + " is not understood; send the body as it is"));
     Pending pending;
     pending.size_bytes = request.body.size();
     const std::string why = read_rows(request, pending.rows);
     if (!why.empty()) return respond(answer(400, why));
     if (pending.rows.empty()) return respond(answer(400, "the body holds no record"));
+    for (const Row& row : pending.rows)
+      if (row.payload.size() + row.key.size() > kRecordMaxBytes)
+        return respond(answer(413, "a record may have " + std::to_string(kRecordMaxBytes) + " bytes with its key"));
     pending.respond = respond;
     {
       std::lock_guard lock(mutex_);
@@ -222,7 +245,7 @@ class HttpSource final : public runtime::Source {
       rows.push_back(std::move(row));
       return "";
     };
-    if (batch_ == "none") return add(request.body);
+    if (batch_ == "none") return request.body.empty() ? "" : add(request.body);
     if (batch_ == "lines") {
       std::string_view rest = request.body;
       while (!rest.empty()) {
@@ -263,7 +286,7 @@ class HttpSource final : public runtime::Source {
 
 }  // namespace
 
-std::span<const Field> http_source_fields() { return kFields; }
+ConfigTable http_source_config() { return {kFields, &check}; }
 std::unique_ptr<runtime::Source> make_http_source() { return std::make_unique<HttpSource>(); }
 
 }  // namespace fmesh::connect

@@ -3,14 +3,13 @@
 #pragma once
 
 #include <memory>
-#include <span>
 
 #include "connect/config.h"
 #include "runtime/connector.h"
 
 namespace fmesh::connect {
 
-std::span<const Field> http_source_fields();
+ConfigTable http_source_config();
 std::unique_ptr<runtime::Source> make_http_source();
 
 }  // namespace fmesh::connect
