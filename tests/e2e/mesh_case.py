@@ -62,4 +62,4 @@ class MeshCase(unittest.TestCase):
     def records(self, stream):
         """The values of a stream: JSON where it is JSON, else text."""
         lines = self.fmesh("stream", "peek", stream, "-n", "10000", "--json").stdout.splitlines()
-        return [json.loads(line)["value"] for line in lines]
+        return [record.get("value", record.get("text")) for record in map(json.loads, lines)]
