@@ -47,7 +47,7 @@ std::vector<std::string> MeshSim::content(const std::string& stream) {
   std::vector<std::string> payloads;
   auto opened = log_->open_consumer(options);
   if (!opened) return payloads;  // nothing was ever written to it
-  const auto consumer = *opened;
+  const auto& consumer = *opened;
   std::map<int32_t, std::vector<std::string>> by_partition;
   while (true) {
     auto polled = consumer->poll({});
