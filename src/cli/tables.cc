@@ -213,6 +213,7 @@ std::string render_log_line(const observe::LogEntry& line, bool colours) {
 }
 
 std::string render_record(const observe::RecordLine& record, bool with_topic) {
+  if (!record.damage.empty()) return "damaged: " + harmless(record.damage);
   std::string text = record.id;
   if (with_topic) text += "  " + stream::short_topic_name(record.topic);
   if (record.key) text += "  " + harmless(*record.key);

@@ -142,9 +142,17 @@ Result<std::vector<observe::RecordLine>> peek(stream::Client& client, const std:
   std::deque<observe::RecordLine> found;
   size_t bytes = 0;
   while (last || found.size() < records_max) {
-    FMESH_TRY(const std::vector<stream::ReceivedEntry> entries, consumer->poll({}));
-    if (entries.empty()) break;
-    for (const stream::ReceivedEntry& entry : entries) {
+    const auto entries = consumer->poll({});
+    if (!entries && entries.error().kind() != ErrorKind::kCorrupt) return fail(entries.error());
+    if (!entries) {  // the next poll goes on behind it
+      observe::RecordLine damaged;
+      damaged.topic = name;
+      damaged.damage = entries.error().text();
+      found.push_back(std::move(damaged));
+      continue;
+    }
+    if (entries->empty()) break;
+    for (const stream::ReceivedEntry& entry : *entries) {
       FMESH_TRY(std::vector<observe::RecordLine> records, records_of(entry));
       for (observe::RecordLine& record : records) {
         if (!last && (found.size() >= records_max || bytes > kPeekSizeMaxBytes)) break;

@@ -152,6 +152,7 @@ json::value to_json(const StreamView& v) {
 }
 
 json::value to_json(const RecordLine& v) {
+  if (!v.damage.empty()) return json::object{{"topic", v.topic}, {"damage", v.damage}};
   json::object record{{"topic", v.topic}, {"id", v.id}};
   if (v.key) record["key"] = *v.key;
   json::object properties;
@@ -269,6 +270,7 @@ RecordLine record_from_json(const json::value& value) {
   RecordLine record;
   record.topic = text_of(value, "topic");
   record.id = text_of(value, "id");
+  record.damage = text_of(value, "damage");
   if (const json::value* key = member(value, "key"); key != nullptr && key->is_string())
     record.key = std::string(key->get_string());
   if (const json::value* properties = member(value, "properties"); properties != nullptr && properties->is_object()) {

@@ -102,6 +102,7 @@ struct RecordLine {
   std::vector<std::pair<std::string, std::string>> properties;
   int64_t event_time_ms = 0, publish_time_ms = 0;
   bool null_value = false;
+  std::string damage;  // not empty: there is no record here, but an entry that can't be read, and this is why and where
 };
 
 struct LogEntry {

@@ -86,6 +86,20 @@ class RunTest(MeshCase):
         self.wait_for(lambda: len(self.ids()) > before, "more output")
         self.assertTrue(self.mesh()["reloadError"])
 
+    def test_a_damaged_entry_is_named_with_its_place_and_the_rest_is_read(self):
+        self.fmesh("stream", "create", "s")
+        for _ in range(3):
+            self.fmesh("stream", "publish", "s", *[os.urandom(200).hex() for _ in range(20)])
+        segment = next((self.path / ".fmesh").glob("segment-*.log"))
+        content = bytearray(segment.read_bytes())
+        content[len(content) // 2] ^= 0xFF  # in the middle of the second entry
+        segment.write_bytes(content)
+        lines = [json.loads(line) for line in self.fmesh("stream", "peek", "s", "-n", "100", "--json").stdout.splitlines()]
+        damaged = [line["damage"] for line in lines if "damage" in line]
+        self.assertEqual(len(damaged), 1)
+        self.assertRegex(damaged[0], rf"{segment.name} at offset \d+")
+        self.assertEqual(len(lines), 41)
+
     def test_ctrl_c_drains_and_ends_with_code_0(self):
         self.write_chain(count=-1, rate=1000)
         process = self.start("mesh.yaml")
