@@ -9,7 +9,7 @@ jobs=$(nproc)
 usage() {
   cat <<'TEXT'
 ./do run [ARGS]      build, then run the example mesh examples/orders (live in a terminal, until drained elsewhere)
-./do build [TARGET]  build the program at build/fmesh, the tests and the examples
+./do build [TARGET]  build the program at build/fmesh and the examples, or a target such as all
 ./do test            build, then run the fast suite
 ./do test --asan     the unit tests of rooms with parsers, threads and memory of their own under ASan and UBSan
 ./do test --tsan     the unit tests of rooms with threads under TSan
@@ -106,7 +106,10 @@ verb_run() {
   exec build/fmesh run build/examples/orders/mesh.yaml "${arguments[@]}" "$@"
 }
 
-verb_build() { build "$@"; }
+verb_build() {
+  [ $# -gt 0 ] || set -- fmesh examples
+  build "$@"
+}
 
 verb_test() {
   case ${1:-} in
