@@ -22,6 +22,7 @@ struct TlsIdentity {
   std::string certificate, key;  // the client's own; empty: none
   std::string server_name;       // for SNI and verification; empty: the host of the URL
   bool insecure = false;         // nothing is verified
+  bool any_name = false;         // the chain is verified, the name in it is not
   bool operator==(const TlsIdentity&) const = default;
 };
 
@@ -34,6 +35,9 @@ struct AsyncHttpClientOptions {
   int64_t timeout_ms = 30'000;       // of one request, from the moment it leaves the line
   int64_t idle_timeout_ms = 60'000;  // a kept connection is closed after it
   size_t body_size_max_bytes = 64 * 1024 * 1024;
+  // Asked with each resolved address ("10.0.0.7", "fd00::1") before connecting to it; one that is refused is not tried,
+  // and if none is left the request ends with the last refusal. Empty: every address. Not asked for a proxy.
+  std::function<Status(const std::string& ip)> check_address;
 };
 
 struct AsyncRequest {
