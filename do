@@ -18,6 +18,7 @@ usage() {
 ./do fuzz [SECONDS]  run every fuzzer for so long (default 10)
 ./do sim [SECONDS]   run the simulator over new seeds for so long (default 30)
 ./do e2e [--all]     tests of whole meshes; --all adds those too long for CI
+./do testbed kube up|down|status|env   a real Kubernetes on this machine (testbed/README.md)
 ./do package         build a .deb in build/
 ./do ci              what CI runs
 TEXT
@@ -162,12 +163,30 @@ verb_sim() {
   FMESH_SIM_SECONDS=${1:-30} build/sim_test
 }
 
+# Kubernetes is compiled before the tests that use it, which are skipped where that can't be.
+build_kubernetes() {
+  local code=0
+  testbed/kube/kube build >/dev/null || code=$?
+  [ $code -eq 0 ] || [ $code -eq 77 ] || return $code
+  [ $code -eq 0 ] || say "tests on a real Kubernetes will be skipped"
+}
+
 verb_e2e() {
+  need build test testbed
+  build_kubernetes
   case ${1:-} in
     "") build && run_ctest build -L '^e2e$' ;;
     --all) build && run_ctest build -L 'e2e' ;;
     *) fail "e2e: found '$1', expected --all or nothing" ;;
   esac
+}
+
+verb_testbed() {
+  [ $# -gt 0 ] && [ -x "testbed/$1/$1" ] || fail "testbed: found '${1:-}', expected one of: $(cd testbed && echo */ | tr -d /)"
+  local name=$1
+  shift
+  case ${1:-} in up | build) need testbed ;; esac
+  exec "testbed/$name/$name" "$@"
 }
 
 verb_package() {
@@ -179,7 +198,7 @@ verb_package() {
 verb=${1:-help}
 [ $# -gt 0 ] && shift
 case $verb in
-  run | build | test | check | bench | fuzz | sim | e2e | package) "verb_$verb" "$@" ;;
+  run | build | test | check | bench | fuzz | sim | e2e | testbed | package) "verb_$verb" "$@" ;;
   ci) exec .ci/run ;;
   help | --help | -h) usage ;;
   *)
