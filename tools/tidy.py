@@ -57,7 +57,7 @@ def white_space(file):
         found.append((len(file.lines), "the last line does not end"))
     if file.text.endswith("\n\n"):
         found.append((len(file.lines), "empty line at the end"))
-    found += lines_matching(file, re.compile(r"\t"), "tab") if not file.path.endswith((".tsv", "Makefile")) else []
+    found += lines_matching(file, re.compile(r"\t"), "tab") if not file.path.endswith((".tsv", "Makefile", ".go", "go.mod")) else []
     found += lines_matching(file, re.compile(r"[ \r]$"), "trailing space or carriage return")
     return found
 

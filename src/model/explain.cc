@@ -14,22 +14,6 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-std::string kind_meaning(Kind kind) {
-  switch (kind) {
-    case Kind::kFunction:
-      return "Reads streams, applies user logic, writes a stream.";
-    case Kind::kSource:
-      return "A connector that brings records into a stream.";
-    case Kind::kSink:
-      return "A connector that takes records out of streams.";
-    case Kind::kFunctionMesh:
-      return "Functions, sources and sinks joined by streams, with one life.";
-    case Kind::kBackendConfig:
-      return "Pod settings that are merged into every component of a namespace or cluster.";
-  }
-  return {};
-}
-
 Kinds kinds_inside(Kinds kinds, std::string_view field) {
   if (kinds != static_cast<Kinds>(Kind::kFunctionMesh)) return kinds;
   return field == "functions" ? kF : field == "sources" ? kSo : field == "sinks" ? kSi : kinds;

@@ -27,8 +27,15 @@ std::string lower(std::string text) {
 
 constexpr const char* kPreserve = "x-kubernetes-preserve-unknown-fields";
 
-// Descriptions are left out, as upstream does: a mesh embeds every component and would become too large for kubectl
-// apply.
+// What `kubectl explain` and editors show of a field: its meaning, and a default that the schema itself does not say.
+std::string description(const FieldInfo& field, Kinds kind) {
+  std::string out(field.meaning);
+  std::string_view given = field.default_note;
+  if (given.empty() && (field.default_kinds & kind)) given = field.default_json;
+  if (!given.empty()) out.append(". Default: ").append(given);
+  return out;
+}
+
 class SchemaMaker {
  public:
   json::object structure(const StructInfo& info, Kinds kind) {
@@ -36,7 +43,9 @@ class SchemaMaker {
     json::array required;
     for (const FieldInfo& field : info.fields) {
       if (!(field.kinds & kind)) continue;
-      properties.emplace(field.name, schema(field, kind));
+      json::object property{{"description", description(field, kind)}};
+      for (auto& [name, value] : schema(field, kind)) property.emplace(name, std::move(value));
+      properties.emplace(field.name, std::move(property));
       if (field.required) required.push_back(json::value(field.name));
     }
     json::object out{{"type", "object"}};
@@ -114,6 +123,22 @@ class SchemaMaker {
   }
 };
 
+const char* short_name(Kind kind) {
+  switch (kind) {
+    case Kind::kFunction:
+      return "fn";
+    case Kind::kSource:
+      return "src";
+    case Kind::kSink:
+      return "snk";
+    case Kind::kFunctionMesh:
+      return "fm";
+    case Kind::kBackendConfig:
+      return "bc";
+  }
+  return "";
+}
+
 json::array printer_columns(Kind kind) {
   const auto column = [](const char* name, const char* type, const char* path) {
     return json::object{{"name", name}, {"type", type}, {"jsonPath", path}};
@@ -133,13 +158,18 @@ json::array printer_columns(Kind kind) {
 json::object version(Kind kind) {
   SchemaMaker maker;
   const Kinds kinds = static_cast<Kinds>(kind);
-  json::object status{{"type", "object"}};
-  if (status_info(kind)) status = maker.structure(*status_info(kind), kinds);
-  json::object root{{"type", "object"},
+  json::object spec{{"description", "What is wanted"}};
+  for (auto& [name, value] : maker.structure(spec_info(kind), kinds)) spec.emplace(name, std::move(value));
+  json::object status{{"description", "What the operator found; written by it"}, {"type", "object"}};
+  if (status_info(kind)) {
+    for (auto& [name, value] : maker.structure(*status_info(kind), kinds)) status.emplace(name, std::move(value));
+  }
+  json::object root{{"description", kind_meaning(kind)},
+                    {"type", "object"},
                     {"properties", json::object{{"apiVersion", json::object{{"type", "string"}}},
                                                 {"kind", json::object{{"type", "string"}}},
                                                 {"metadata", json::object{{"type", "object"}}},
-                                                {"spec", maker.structure(spec_info(kind), kinds)},
+                                                {"spec", std::move(spec)},
                                                 {"status", std::move(status)}}}};
   if (kind != Kind::kFunctionMesh) root.emplace(kPreserve, true);
   json::object subresources{{"status", json::object()}};
@@ -158,6 +188,22 @@ json::object version(Kind kind) {
 
 }  // namespace
 
+std::string_view kind_meaning(Kind kind) {
+  switch (kind) {
+    case Kind::kFunction:
+      return "Reads streams, applies user logic, writes a stream.";
+    case Kind::kSource:
+      return "A connector that brings records into a stream.";
+    case Kind::kSink:
+      return "A connector that takes records out of streams.";
+    case Kind::kFunctionMesh:
+      return "Functions, sources and sinks joined by streams, with one life.";
+    case Kind::kBackendConfig:
+      return "Pod settings that are merged into every component of a namespace or cluster.";
+  }
+  return {};
+}
+
 std::string plural(Kind kind) {
   const std::string singular = lower(to_string(kind));
   return singular + (singular.ends_with("sh") ? "es" : "s");
@@ -172,7 +218,9 @@ json::value make_crd(Kind kind) {
                                             {"names", json::object{{"kind", name},
                                                                    {"listKind", name + "List"},
                                                                    {"plural", plural(kind)},
-                                                                   {"singular", lower(name)}}},
+                                                                   {"singular", lower(name)},
+                                                                   {"shortNames", json::array{short_name(kind)}},
+                                                                   {"categories", json::array{"fmesh"}}}},
                                             {"scope", "Namespaced"},
                                             {"versions", json::array{version(kind)}}}}};
 }

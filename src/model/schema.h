@@ -1,10 +1,11 @@
 // The CRDs: structural OpenAPI schemas made from the field tables, with what else the API server wants to know of each
-// kind (subresources, printer columns). Descriptions are left out, which keeps each CRD small enough for `kubectl
-// apply`. Pure.
+// kind (subresources, printer columns). Parts of a pod are carried whole instead of described field by field, which
+// keeps each CRD small enough for `kubectl apply`. Pure.
 #pragma once
 
 #include <boost/json/fwd.hpp>
 #include <string>
+#include <string_view>
 
 #include "model/fields.h"
 
@@ -23,5 +24,7 @@ const StructInfo& spec_info(Kind kind);
 const StructInfo* status_info(Kind kind);
 // functionmeshes, ...
 std::string plural(Kind kind);
+// What it is, in a sentence.
+std::string_view kind_meaning(Kind kind);
 
 }  // namespace fmesh::model
