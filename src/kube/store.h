@@ -5,11 +5,14 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/clock.h"
@@ -19,6 +22,8 @@ namespace fmesh::kube {
 
 // How long a write of ours may stay unseen before the watch is believed again. Far above any honest delay.
 inline constexpr int64_t kOwnWriteMaxMs = 30'000;
+// The watch may be faster than the answer to our write: so many of the versions it told last are remembered.
+inline constexpr size_t kToldVersionsMax = 1024;
 
 class Store {
  public:
@@ -38,7 +43,9 @@ class Store {
   bool synced() const { return synced_; }  // a list was taken in whole
 
   // --- the watch ---
-  void replace(std::vector<ObjectPtr> objects);
+  // `asked_at_ns`: when a list of the newest state was asked for (monotonic), so that own writes answered before it are
+  // in it or gone; none: the list may be older than what we wrote.
+  void replace(std::vector<ObjectPtr> objects, std::optional<int64_t> asked_at_ns = std::nullopt);
   void put(ObjectPtr object);
   void remove(const ObjectKey& key, const std::string& uid);
 
@@ -48,23 +55,31 @@ class Store {
   void wrote(ObjectPtr object);
   // The answer to a delete of ours that removed the object at once.
   void wrote_removal(const ObjectKey& key, const std::string& uid);
+  // Lets go of what is unseen for kOwnWriteMaxMs, and reports it; readers do not see it any more as it is. For a timer.
+  void expire();
 
  private:
   struct Own {
     ObjectPtr object;  // null: removed
     std::string uid;
-    int64_t until_ns = 0;
+    int64_t wrote_at_ns = 0;
   };
-  const Own* own(const ObjectKey& key) const;
+  const Own* own(const ObjectKey& key) const;  // null if there is none that counts
+  bool lapsed(const Own& own) const;
+  void overlay(const ObjectKey& key, Own own);
+  void told_version(const std::string& version);
   void changed(const ObjectKey& key, const ObjectPtr& before);
-  void index(const ObjectPtr& object, bool add);
+  void index(const ObjectPtr& object);
+  void unindex(const ObjectKey& key, const ObjectPtr& object);
 
   const Clock& clock_;
   OnChange on_change_;
   bool synced_ = false;
   std::map<ObjectKey, ObjectPtr> told_;
   std::map<ObjectKey, Own> own_;
-  std::unordered_map<std::string, std::set<ObjectKey>> owned_;
+  std::unordered_map<std::string, std::set<ObjectKey>> owned_;  // told or own; readers look again
+  std::deque<std::string> versions_;                            // told last, oldest first
+  std::unordered_set<std::string> told_versions_;
 };
 
 }  // namespace fmesh::kube

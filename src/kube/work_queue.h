@@ -39,18 +39,20 @@ class WorkQueue {
   std::optional<WorkKey> take(int64_t now_ns);
   // Ends the run of a key. What was added meanwhile is due again.
   void done(const WorkKey& key);
-  // The run failed: due again after a delay that doubles with each failure, with jitter, but not before `at_least_ms`.
-  // Returns the delay in milliseconds.
+  // The run failed: due again after a delay that doubles with each failure, with jitter, but not before `at_least_ms`
+  // (the server's Retry-After), whatever is added meanwhile. Before or after done(). Returns the delay in milliseconds.
   int64_t failed(const WorkKey& key, int64_t now_ns, int64_t at_least_ms);
   // Forgets its failures.
   void succeeded(const WorkKey& key);
-  // When take() will have something; none: not before the next add().
+  // When take() will have something (0: now); none: not before the next add() or done().
   std::optional<int64_t> next_at_ns() const;
   size_t waiting() const;
   size_t running() const { return running_.size(); }
   size_t failures(const WorkKey& key) const;
 
  private:
+  void make_due(const WorkKey& key, Urgency urgency);
+
   Rng& rng_;
   BackoffOptions backoff_;
   std::map<WorkKey, std::pair<Urgency, uint64_t>> due_now_;  // urgency and order of arrival
@@ -58,6 +60,7 @@ class WorkQueue {
   std::map<WorkKey, int64_t> later_;
   std::set<std::pair<int64_t, WorkKey>> by_time_;
   std::map<WorkKey, std::optional<Urgency>> running_;  // with what was added meanwhile
+  std::map<WorkKey, int64_t> held_;                    // not before, whatever is added
   std::map<WorkKey, int> failures_;
   uint64_t arrivals_ = 0;
 };
