@@ -52,9 +52,7 @@ TEST(Compare, ComparesVariablesByNameAndTheLastOneCounts) {
                     R"({"env":[{"name":"b","value":"2"},{"name":"a","value":"0"},{"name":"a","value":"1"}]})"),
             "");
   EXPECT_EQ(changes(R"({"env":[{"name":"a","value":"secret"}]})", R"({"env":[{"name":"a","value":"old"}]})"),
-            R"({"env":[{"value":"(not shown)","name":"a"
-}]
-})");
+            R"j({"env":[{"value":"(not shown)","name":"a"}]})j");
   EXPECT_EQ(changes(R"({"env":[{"name":"a","value":"1"}]})",
                     R"({"env":[{"name":"a","value":"1"},{"name":"x","value":"2"}]})"),
             R"({"env":[{"name":"x","$patch":"delete"}]})");

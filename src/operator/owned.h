@@ -19,10 +19,10 @@ enum class WriteVerb { kCreate, kUpdate, kDelete, kStatus, kFinalizer };
 
 struct Write {
   WriteVerb verb = WriteVerb::kCreate;
-  kube::ResourceType type;
-  kube::ObjectKey key;
-  kube::Request request;
-  std::string uid;     // of the object that is written; empty: it does not exist yet
+  kube::ResourceType type{};
+  kube::ObjectKey key{};
+  kube::Request request{};
+  std::string uid{};     // of the object that is written; empty: it does not exist yet
   std::string reason;  // of the Event about it, CamelCase; empty: none
   std::string text;    // "StatefulSet a-function created"
 };
@@ -35,8 +35,7 @@ struct Wanted {
 };
 
 struct Circumstances {
-  plan::Owner owner;
-  std::string owner_api_version = "compute.functionmesh.io/v1alpha1";
+  plan::Owner owner{};
   // What exists keeps its form; only what is missing is made, and what is too much goes (pause-rollout).
   bool hold = false;
   // A StatefulSet without our mark keeps its form, but for its replicas.
@@ -52,9 +51,9 @@ struct Deed {
     kBlocked,  // a person has to act: `text`
   };
   Kind kind = Kind::kNothing;
-  Write write;
-  std::string text;
-  std::optional<boost::json::value> difference;
+  Write write{};
+  std::string text{};
+  std::optional<boost::json::value> difference{};
 };
 
 // What World::settled keeps of an object: what was wanted, and what the API server made of it.

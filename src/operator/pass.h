@@ -30,7 +30,7 @@ struct Step {
     kDone,
   };
   Kind kind = Kind::kDone;
-  Write write;
+  Write write{};
   // kDone: look again after this time at the latest; 0: when something changes.
   int64_t again_after_ms = 0;
   // kDone: it did not go through; the wait doubles with each time.

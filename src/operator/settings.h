@@ -32,6 +32,7 @@ inline constexpr int64_t kWaitForOthersMs = 5'000;      // garbage collection, a
 inline constexpr int64_t kRefusedAgainMs = 300'000;     // what the API server called invalid is tried again
 inline constexpr int64_t kMeshStatusDelayMs = 300;      // a mesh sums its children's changes up for so long
 inline constexpr int64_t kCleanupDeadlineMs = 120'000;  // then the finalizer goes, with a warning
+inline constexpr size_t kMessageMaxBytes = 1024;        // of status.message; kubectl prints it in a column
 inline constexpr int kStepsMax = 24;                    // of one pass; more is a loop
 
 }  // namespace fmesh::op

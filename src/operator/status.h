@@ -32,9 +32,9 @@ struct StatusInput {
   const model::ComponentStatus& before;
   const Look& look;
   const kube::ObjectPtr& stateful_set;
-  std::string global_revision, namespaced_revision;  // of the BackendConfigs
+  std::string global_revision{}, namespaced_revision{};  // of the BackendConfigs
   bool held = false;
-  std::string adopted_spec;
+  std::string adopted_spec{};
 };
 
 model::ComponentStatus make_component_status(const StatusInput& input);
@@ -42,11 +42,11 @@ model::ComponentStatus make_component_status(const StatusInput& input);
 // One child of a mesh.
 struct ChildSeen {
   model::Kind kind = model::Kind::kFunction;
-  std::string item;
+  std::string item{};
   bool exists = false;
   bool orphaned = false;  // no longer in the mesh, not yet gone
-  std::string text;       // why it is not in order
-  std::optional<model::ComponentStatus> status;
+  std::string text{};     // why it is not in order
+  std::optional<model::ComponentStatus> status{};
 };
 
 model::MeshStatus make_mesh_status(const model::LiveResource& live, const std::vector<ChildSeen>& children,
