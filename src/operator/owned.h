@@ -22,7 +22,7 @@ struct Write {
   kube::ResourceType type{};
   kube::ObjectKey key{};
   kube::Request request{};
-  std::string uid{};     // of the object that is written; empty: it does not exist yet
+  std::string uid{};   // of the object that is written; empty: it does not exist yet
   std::string reason;  // of the Event about it, CamelCase; empty: none
   std::string text;    // "StatefulSet a-function created"
 };

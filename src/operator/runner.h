@@ -52,6 +52,7 @@ class Runner {
   }
   const RunnerCounts& counts() const { return counts_; }
   size_t waiting() const { return queue_.waiting(); }
+  size_t in_flight() const { return running_.size(); }
   bool idle() const { return running_.empty() && queue_.waiting() == 0; }
 
  private:
