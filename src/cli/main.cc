@@ -9,7 +9,6 @@ int main(int argc, char** argv) {
       add_run,         //
       add_new,         //
       add_validate,    //
-      add_operator,    //
       add_graph,       //
       add_crds,        //
       add_explain,     //
