@@ -1,9 +1,12 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 
 #include "plan/cluster/command.h"
 #include "plan/cluster/log_config.h"
 #include "plan/cluster/messaging.h"
-#include "plan/cluster/shell.h"
 
 namespace fmesh::plan {
 namespace {
@@ -15,22 +18,55 @@ constexpr const char* kFilebeatConfig = "/usr/share/filebeat/config/filebeat.yam
 constexpr const char* kTokenPlugin = "org.apache.pulsar.client.impl.auth.AuthenticationToken";
 constexpr int kFilebeatUser = 1000;
 
-// Filebeat reads ${NAME:default} from its environment by itself.
-constexpr const char* kConfiguration =
-    "filebeat.inputs: [{type: log, paths: [/pulsar/logs/functions/*.log]}]\n"
-    "output.pulsar:\n"
-    "  url: ${brokerServiceURL}\n"
-    "  topic: ${logTopic}\n"
-    "  name: ${POD_NAME}\n"
-    "  fast_fail: true\n"
-    "  token: ${clientAuthenticationParameters:}\n"
-    "  oauth2:\n"
-    "    enabled: ${oauth2Enabled:false}\n"
-    "    issuerUrl: ${oauth2IssuerUrl:}\n"
-    "    audience: ${oauth2Audience:}\n"
-    "    privateKey: ${oauth2PrivateKey:}\n"
-    "    scope: ${oauth2Scope:}\n"
-    "log_level: info";
+// An option of Filebeat's Pulsar output that it takes from its environment.
+struct Option {
+  std::string_view key, variable;
+  std::optional<std::string_view> fallback = std::nullopt;
+};
+
+constexpr std::array<Option, 4> kOutputOptions = {{
+    {"url", "brokerServiceURL"},
+    {"topic", "logTopic"},
+    {"name", "POD_NAME"},
+    {"token", "clientAuthenticationParameters", ""},
+}};
+constexpr std::array<Option, 5> kOauth2Options = {{
+    {"enabled", "oauth2Enabled", "false"},
+    {"issuerUrl", "oauth2IssuerUrl", ""},
+    {"privateKey", "oauth2PrivateKey", ""},
+    {"audience", "oauth2Audience", ""},
+    {"scope", "oauth2Scope", ""},
+}};
+
+// Filebeat replaces ${NAME:fallback} by itself, so the shell must not; an empty fallback is an empty pair of quotes
+// that the shell takes away, as running pods have it.
+template <size_t Count>
+std::string option_lines(const std::array<Option, Count>& options, std::string_view indent) {
+  std::string out;
+  for (const Option& option : options) {
+    out += fmt::format("{}{}: \\${{{}", indent, option.key, option.variable);
+    if (option.fallback) out += fmt::format(":{}", option.fallback->empty() ? "\"\"" : *option.fallback);
+    out += "}\n";
+  }
+  return out;
+}
+
+// Within the double quotes of a shell. Golden cases hold it to the letter.
+std::string configuration() {
+  return "filebeat.inputs:\n- type: log\n  paths:\n  - /pulsar/logs/functions/*.log\noutput.pulsar:\n  fast_fail: "
+         "true\n" +
+         option_lines(kOutputOptions, "  ") + "  oauth2:\n" + option_lines(kOauth2Options, "    ") + "log_level: info";
+}
+
+// The autoscaler knows a pod's utilization only if each of its containers has a request.
+bool only_container_without_request(const model::ComponentSpec& spec) {
+  if (!spec.pod.sidecars.present() || !spec.pod.sidecars.value().is_array()) return true;
+  const json::array& sidecars = spec.pod.sidecars.value().get_array();
+  return std::all_of(sidecars.begin(), sidecars.end(), [](const json::value& sidecar) {
+    boost::system::error_code missing;
+    return sidecar.find_pointer("/resources/requests/cpu", missing) != nullptr;
+  });
+}
 
 json::object variable(std::string_view name, std::string_view value) { return {{"name", name}, {"value", value}}; }
 
@@ -64,7 +100,7 @@ std::optional<json::object> make_log_sidecar(const model::Component& component) 
   const model::ComponentSpec& spec = component.spec;
   if (spec.log_topic.empty() || !logs_by_sidecar(spec)) return std::nullopt;
   const model::PulsarMessaging messaging = spec.pulsar.value_or(model::PulsarMessaging{});
-  const std::string command = "echo \"" + shell_double_quoted(kConfiguration, false) + "\" > " + kFilebeatConfig +
+  const std::string command = "echo \"" + configuration() + "\" > " + kFilebeatConfig +
                               " && /usr/share/filebeat/filebeat -e -c " + kFilebeatConfig;
   json::array mounts;
   append(spec.volume_mounts, mounts);
@@ -78,8 +114,9 @@ std::optional<json::object> make_log_sidecar(const model::Component& component) 
     out.emplace("envFrom", std::move(sources));
   }
   out.emplace("env", environment(spec, messaging));
-  // Without requests the autoscaler can tell no utilization of the pod.
-  if (spec.max_replicas) out.emplace("resources", json::object{{"requests", {{"cpu", "10m"}, {"memory", "64Mi"}}}});
+  if (spec.max_replicas && only_container_without_request(spec)) {
+    out.emplace("resources", json::object{{"requests", {{"cpu", "10m"}, {"memory", "64Mi"}}}});
+  }
   out.emplace("volumeMounts", std::move(mounts));
   out.emplace("imagePullPolicy", "IfNotPresent");
   out.emplace("securityContext", json::object{{"capabilities", {{"drop", json::array{"ALL"}}}},
