@@ -26,6 +26,7 @@ using AddCommand = void (*)(CLI::App& app, Exit& exit);
 void add_run(CLI::App& app, Exit& exit);
 void add_new(CLI::App& app, Exit& exit);
 void add_validate(CLI::App& app, Exit& exit);
+void add_operator(CLI::App& app, Exit& exit);
 void add_graph(CLI::App& app, Exit& exit);
 void add_crds(CLI::App& app, Exit& exit);
 void add_explain(CLI::App& app, Exit& exit);

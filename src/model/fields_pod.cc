@@ -100,7 +100,13 @@ const StructInfo& struct_info<ComponentStatus>() {
        field<&S::global_backend_config_revision>("globalBackendConfigRevision", "Version of the global BackendConfig"),
        field<&S::namespaced_backend_config_revision>("namespacedBackendConfigRevision",
                                                      "Version of the namespace's BackendConfig"),
-       field<&S::pending_change>("pendingChange", "What an update would change, as JSON")}};
+       field<&S::pending_change>("pendingChange", "What an update would change, as JSON"),
+       field<&S::ready>("ready", "Pods that are ready, of those wanted: 2/3"),
+       field<&S::ready_replicas>("readyReplicas", "Pods that are ready"),
+       field<&S::reason>("reason", "Ready, PodsNotReady, ChangePending, ScaledToZero, NotCreated, Blocked or Invalid"),
+       field<&S::message>("message", "Why it is not ready, or what is pending"),
+       field<&S::adopted_spec>("adoptedSpec",
+                               "Names the spec with which a StatefulSet of another operator was taken over")}};
   return info;
 }
 
@@ -113,7 +119,10 @@ const StructInfo& struct_info<MeshStatus>() {
        field<&S::sink_conditions>("sinkConditions", "Conditions of sinks by name"),
        field<&S::function_conditions>("functionConditions", "Conditions of functions by name"),
        field<&S::observed_generation>("observedGeneration", "Generation of the spec that was acted on"),
-       field<&S::condition>("condition", "Condition of the whole mesh")}};
+       field<&S::condition>("condition", "Condition of the whole mesh"),
+       field<&S::ready>("ready", "Components that are ready, of all: 2/3"),
+       field<&S::reason>("reason", "Ready, ComponentsNotReady or Invalid"),
+       field<&S::message>("message", "Which component is not ready, and why")}};
   return info;
 }
 

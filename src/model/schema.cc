@@ -144,14 +144,14 @@ json::array printer_columns(Kind kind) {
     return json::object{{"name", name}, {"type", type}, {"jsonPath", path}};
   };
   json::array columns;
-  if (kind == Kind::kFunctionMesh) {
-    columns.push_back(column("Ready", "string", ".status.condition.status"));
-  } else if (kind != Kind::kBackendConfig) {
+  const bool component = kind == Kind::kFunction || kind == Kind::kSource || kind == Kind::kSink;
+  if (component || kind == Kind::kFunctionMesh) columns.push_back(column("Ready", "string", ".status.ready"));
+  if (component) {
     columns.push_back(column("Replicas", "integer", ".spec.replicas"));
-    columns.push_back(column("Running", "integer", ".status.replicas"));
-    columns.push_back(column("Ready", "string", ".status.conditions.StatefulSet.status"));
+    columns.push_back(column("Image", "string", ".spec.image"));
   }
   columns.push_back(column("Age", "date", ".metadata.creationTimestamp"));
+  if (kind != Kind::kBackendConfig) columns.push_back(column("Message", "string", ".status.message"));
   return columns;
 }
 

@@ -90,6 +90,16 @@ TEST(Crds, AreStructural) {
   }
 }
 
+TEST(Crds, InTheChartAreUpToDate) {
+  for (const Kind kind : kKinds) {
+    const std::string path = "deploy/chart/fmesh-operator/files/crds/" + plural(kind) + ".yaml";
+    std::ifstream file(path);
+    std::ostringstream crd;
+    crd << file.rdbuf();
+    EXPECT_EQ(crd.str(), make_crd_yaml(kind)) << path << " is out of date; run tools/make_deploy.py";
+  }
+}
+
 TEST(Crds, GiveEachKindItsOwnFields) {
   const auto spec_of = [](Kind kind) {
     const json::value crd = make_crd(kind);

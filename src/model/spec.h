@@ -308,6 +308,12 @@ struct ComponentStatus {
   std::string selector;
   int64_t observed_generation = 0;
   std::string global_backend_config_revision, namespaced_backend_config_revision, pending_change;
+  // Beyond upstream's: what people ask first.
+  std::string ready;  // pods that are ready, of those wanted: "2/3"
+  int32_t ready_replicas = 0;
+  std::string reason, message;  // why it is not ready, or what is pending
+  // Fingerprint of the spec, replicas left out, with which a StatefulSet of upstream's was taken over as it was.
+  std::string adopted_spec;
   bool operator==(const ComponentStatus&) const = default;
 };
 
@@ -315,6 +321,8 @@ struct MeshStatus {
   std::map<std::string, ResourceCondition> source_conditions, sink_conditions, function_conditions;  // by item name
   int64_t observed_generation = 0;
   std::optional<ResourceCondition> condition;
+  std::string ready;  // components that are ready, of all: "2/3"
+  std::string reason, message;
   bool operator==(const MeshStatus&) const = default;
 };
 

@@ -71,7 +71,7 @@ struct HttpServerOptions {
   int64_t header_timeout_ms = 10'000;             // from the first byte of a request to the end of its header
   int64_t idle_timeout_ms = 60'000;               // between requests, and between two pieces of a body or an answer
   int64_t request_timeout_ms = 300'000;           // for the whole body of a request, and for the whole answer
-  TlsFiles tls;                                   // empty: plain
+  TlsFiles tls{};                                 // empty: plain
 };
 
 class HttpServer {

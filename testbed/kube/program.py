@@ -11,6 +11,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "program"
+HELM = HERE.parent / "helm"
 KUBERNETES_VERSION = "v1.34.4"  # the last minor version whose kubelet accepts cgroup v1
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 
@@ -46,7 +47,7 @@ def go_command(folder):
     return found
 
 
-def compile_once(folder, inputs, target, arguments, what):
+def compile_once(folder, inputs, target, arguments, what, minutes):
     """Runs `go build arguments -o target` in `folder` unless the cache has the result; one process at a time does it."""
     place = cache_folder() / f"{what}-{source_key(folder, inputs)}"
     program = place / target
@@ -58,7 +59,7 @@ def compile_once(folder, inputs, target, arguments, what):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if program.exists():
             return program
-        print(f"compiling {what} with {go}, once: about 7 minutes on 2 cores without a warm Go cache", file=sys.stderr, flush=True)
+        print(f"compiling {what} with {go}, once: {minutes} minutes on 2 cores without a warm Go cache", file=sys.stderr, flush=True)
         fresh = place / f"{target}.new"
         environment = dict(os.environ, CGO_ENABLED="0", GOTOOLCHAIN="local", GOFLAGS="-buildvcs=false -mod=readonly")
         done = subprocess.run(["nice", "-n", "5", go, "build", "-p", "2", "-trimpath", "-o", str(fresh), *arguments],
@@ -74,7 +75,8 @@ def programs():
     version = "k8s.io/component-base/version"
     major, minor = KUBERNETES_VERSION[1:].split(".")[:2]
     flags = f"-s -w -X {version}.gitVersion={KUBERNETES_VERSION} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
-    program = compile_once(SOURCE, ("go.mod", "go.sum", "main.go"), "kubernetes", ["-ldflags", flags, "."], f"kubernetes-{KUBERNETES_VERSION}")
+    inputs = ("go.mod", "go.sum", "main.go")
+    program = compile_once(SOURCE, inputs, "kubernetes", ["-ldflags", flags, "."], f"kubernetes-{KUBERNETES_VERSION}", 7)
     folder = program.parent / "bin"
     folder.mkdir(exist_ok=True)
     for name in NAMES:
@@ -85,3 +87,14 @@ def programs():
             except FileExistsError:
                 pass  # another process made it just now
     return folder
+
+
+def helm():
+    """The helm command, as the Go module of ../helm names it. Raises Unavailable."""
+    major, minor = KUBERNETES_VERSION[1:].split(".")[:2]
+    module = "helm.sh/helm/v3"
+    version = re.search(rf"^\s*{module} (v\S+)", (HELM / "go.mod").read_text(), re.MULTILINE)[1]
+    # Without these it takes every cluster that it does not ask for an old one.
+    flags = [f"-X {module}/internal/version.version={version}"]
+    flags += [f"-X {module}/pkg/{where}.k8sVersion{part}={value}" for where in ("chartutil", "lint/rules") for part, value in (("Major", major), ("Minor", minor))]
+    return compile_once(HELM, ("go.mod", "go.sum"), "helm", ["-ldflags", "-s -w " + " ".join(flags), f"{module}/cmd/helm"], f"helm-{version}", 3)

@@ -179,7 +179,9 @@ class KubeCase(unittest.TestCase):
         self._folder.cleanup()
 
     def kubectl(self, *arguments, text=None, code=0, user="admin", namespace=None):
-        done = self.cluster.run_kubectl("--namespace", namespace or self.namespace, *arguments, text=text, user=user)
+        """In the test's namespace, or the given; "": as the objects say."""
+        where = self.namespace if namespace is None else namespace
+        done = self.cluster.run_kubectl(*(["--namespace", where] if where else []), *arguments, text=text, user=user)
         self.assertEqual(done.returncode, code, f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done
 

@@ -1,0 +1,82 @@
+// fmesh operator: the controllers of a cluster.
+#include <pthread.h>
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include "cli/command.h"
+#include "cli/control.h"
+#include "cli/operator_flags.h"
+#include "operator/process.h"
+
+namespace fmesh::cli {
+namespace {
+
+constexpr int64_t kStopLimitMs = 10'000;  // well below a pod's terminationGracePeriodSeconds of 30
+
+// Blocks until SIGTERM or SIGINT, or until the process ends by itself (SIGUSR2 from on_end). SIGHUP reads the config
+// file's log level anew.
+int wait_for_signal(const sigset_t& signals) {
+  int signal = 0;
+  while (sigwait(&signals, &signal) != 0) {
+  }
+  return signal;
+}
+
+int run_operator(OperatorFlags& flags) {
+  kube::ConfigSources sources = kube::system_sources();
+  sources.kubeconfig = flags.kubeconfig;
+  sources.context = flags.context;
+  auto options = read_operator_flags(flags, sources);
+  if (!options) return report(options.error(), false);
+
+  // Blocked before any thread starts, so that they all leave signals to this one.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  auto process = op::Process::start(*options);
+  if (!process) return report(process.error(), false);
+  std::atomic<bool> ended{false};
+  const pthread_t self = pthread_self();
+  (*process)->on_end([&ended, self] {
+    ended = true;
+    pthread_kill(self, SIGUSR2);
+  });
+  while (true) {
+    const int signal = wait_for_signal(signals);
+    if (signal == SIGHUP) {
+      const auto level = read_log_level(flags, sources);
+      if (level) {
+        if (const Status set = (*process)->set_log_level(*level); !set) report(set.error(), false);
+      }
+      continue;
+    }
+    if (signal == SIGUSR2 && !ended) continue;
+    break;
+  }
+  (*process)->stop(kStopLimitMs);
+  return ended ? kExitFailed : kExitOk;
+}
+
+}  // namespace
+
+void add_operator(CLI::App& app, Exit& exit) {
+  CLI::App* verb = app.add_subcommand("operator", "Run the controllers of a Kubernetes cluster");
+  const auto flags = std::make_shared<OperatorFlags>();
+  add_operator_flags(*verb, *flags);
+  add_process_flags(*verb, *flags);
+  verb->footer(
+      "Flags may be given in the environment too, under upstream's names: METRICS_ADDR, CONFIG_FILE, ...\n"
+      "Examples:\n  fmesh operator                                # in a pod, or with ~/.kube/config\n"
+      "  fmesh operator --kubeconfig admin.conf --webhooks=false");
+  verb->callback([flags, &exit] { exit.code = run_operator(*flags); });
+}
+
+}  // namespace fmesh::cli

@@ -1,0 +1,55 @@
+#include "model/live.h"
+
+#include <gtest/gtest.h>
+
+namespace fmesh::model {
+namespace {
+
+TEST(Live, ReadsWhatTheApiServerHoldsAndPassesOverTheRest) {
+  const LiveResource live = read_live(R"({
+    "apiVersion": "compute.functionmesh.io/v1alpha1", "kind": "Function",
+    "metadata": {"name": "f", "namespace": "n", "uid": "u-1", "resourceVersion": "42", "generation": 3,
+                 "finalizers": ["a", "b"], "deletionTimestamp": "2026-01-01T00:00:00Z", "annotations": {"x": "y"},
+                 "managedFields": [{"manager": "kubectl"}]},
+    "spec": {"className": "C", "noSuchField": {"a": 1}, "replicas": "two", "input": {"topics": ["t"]}},
+    "status": {"observedGeneration": 2, "conditions": {"StatefulSet": {"condition": "StatefulSetReady"}}, "more": 1}
+  })");
+  EXPECT_EQ(live.kind, Kind::kFunction);
+  EXPECT_EQ(live.uid, "u-1");
+  EXPECT_EQ(live.resource_version, "42");
+  EXPECT_EQ(live.generation, 3);
+  EXPECT_TRUE(live.being_deleted);
+  EXPECT_EQ(live.finalizers, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(live.metadata.annotations.at("x"), "y");
+  ASSERT_TRUE(live.component);
+  EXPECT_EQ(live.component->spec.class_name, "C");
+  EXPECT_EQ(live.component->spec.input.topics, std::vector<std::string>{"t"});
+  EXPECT_EQ(live.component->spec.tenant, "public");  // defaults are applied
+  EXPECT_EQ(live.component_status.observed_generation, 2);
+  EXPECT_EQ(live.component_status.conditions.at("StatefulSet").condition, "StatefulSetReady");
+  EXPECT_FALSE(live.findings.ok());
+}
+
+TEST(Live, ReadsAMeshWithItsItemsAndStatus) {
+  const LiveResource live = read_live(R"({
+    "apiVersion": "compute.functionmesh.io/v1alpha1", "kind": "FunctionMesh",
+    "metadata": {"name": "m", "namespace": "n", "uid": "u"},
+    "spec": {"functions": [{"name": "a"}], "sinks": [{"name": "b"}]},
+    "status": {"functionConditions": {"a": {"status": "True"}}}
+  })");
+  ASSERT_TRUE(live.mesh);
+  ASSERT_EQ(live.items.size(), 2U);
+  EXPECT_EQ(live.items[0].metadata.name, "m-a");
+  EXPECT_EQ(live.items[1].kind, Kind::kSink);
+  EXPECT_EQ(live.mesh_status.function_conditions.at("a").status, "True");
+}
+
+TEST(Live, GivesNothingForTextThatIsNoResourceOfOurs) {
+  for (const char* text : {"", "{", "[]", "1", R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"}})"}) {
+    const LiveResource live = read_live(text);
+    EXPECT_FALSE(live.component || live.mesh || live.backend_config) << text;
+  }
+}
+
+}  // namespace
+}  // namespace fmesh::model

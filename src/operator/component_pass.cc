@@ -1,0 +1,286 @@
+#include "operator/component_pass.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "operator/compare.h"
+
+namespace fmesh::op {
+namespace {
+
+namespace json = boost::json;
+
+bool is_true(const model::StringMap& map, const char* name) {
+  const auto found = map.find(name);
+  return found != map.end() && found->second == "true";
+}
+bool is_false(const model::StringMap& map, const char* name) {
+  const auto found = map.find(name);
+  return found != map.end() && found->second == "false";
+}
+
+bool has_finalizer(const model::LiveResource& live) {
+  return std::find(live.finalizers.begin(), live.finalizers.end(), kCleanupFinalizer) != live.finalizers.end();
+}
+
+// Pulsar's functions worker made it, and cleans up itself.
+bool of_worker_service(const model::StringMap& labels) {
+  return labels.contains("compute.functionmesh.io/pulsar-cluster") || labels.contains("pulsar-cluster");
+}
+
+bool asks_for_cleanup(const model::LiveResource& live) {
+  const model::ComponentSpec& spec = live.component->spec;
+  const bool leaves_something =
+      live.kind == model::Kind::kSource ? spec.batch_source_config.has_value() : spec.cleanup_subscription;
+  return leaves_something && !is_false(live.metadata.annotations, kNeedCleanup) &&
+         !of_worker_service(live.metadata.labels);
+}
+
+}  // namespace
+
+Step ComponentPass::next() {
+  resource_ = world_.of(type_).get(key_);
+  if (!resource_) return {};
+  if (!live_ || live_version_ != resource_->resource_version()) {
+    live_ = model::read_live(resource_->text());
+    live_version_ = resource_->resource_version();
+    objects_.reset();
+  }
+  if (!live_->component || is_false(live_->metadata.annotations, kManaged)) return {};
+  if (live_->being_deleted) return delete_step();
+  if (finalizer_refused_) return {.failed = true};
+  if (asks_for_cleanup(*live_) != has_finalizer(*live_)) return finalizer_step(asks_for_cleanup(*live_));
+  look_ = {};
+  if (std::optional<Step> step = objects_step()) return *step;
+  if (std::optional<Step> step = old_job_step()) return *step;
+  return status_step();
+}
+
+// --- what belongs to it ---
+
+void ComponentPass::find_circumstances() {
+  const plan::ClusterOptions& options = settings_.cluster;
+  const kube::ObjectPtr global =
+      world_.backend_configs.get({options.global_backend_config_namespace, options.global_backend_config});
+  const kube::ObjectPtr namespaced = world_.backend_configs.get({key_.name_space, options.namespaced_backend_config});
+  const std::string global_revision = global ? global->resource_version() : "";
+  const std::string namespaced_revision = namespaced ? namespaced->resource_version() : "";
+  if (!objects_ || look_versions_ != std::pair(global_revision, namespaced_revision)) {
+    look_versions_ = {global_revision, namespaced_revision};
+    global_ = global ? model::read_live(global->text()).backend_config : std::nullopt;
+    namespaced_ = namespaced ? model::read_live(namespaced->text()).backend_config : std::nullopt;
+    objects_ = plan::make_cluster_objects(
+        *live_->component, {global_ ? &*global_ : nullptr, namespaced_ ? &*namespaced_ : nullptr}, options, live_->uid);
+  }
+  before_ = live_->component_status;
+  const bool new_generation = live_->generation != before_.observed_generation;
+  const auto silent = [](const std::optional<model::BackendConfig>& config, const std::string& used,
+                         const std::string& now) { return used != now && !(config && config->spec.auto_update); };
+  const bool paused = settings_.pause_rollout || is_true(live_->metadata.annotations, kPauseRollout);
+  const bool other_backend = silent(global_, before_.global_backend_config_revision, global_revision) ||
+                             silent(namespaced_, before_.namespaced_backend_config_revision, namespaced_revision);
+  circumstances_.owner = {std::string(type_.kind), key_.name, live_->uid};
+  circumstances_.hold = !new_generation && (paused || other_backend);
+  model::ComponentSpec spec = live_->component->spec;
+  spec.replicas.reset();
+  spec_fingerprint_ = fingerprint(
+      model::write(model::struct_info<model::ComponentSpec>(), &spec, static_cast<model::Kinds>(live_->kind)));
+  const bool spec_changed = before_.adopted_spec.empty() ? new_generation : before_.adopted_spec != spec_fingerprint_;
+  circumstances_.adopt = !spec_changed && !is_true(live_->metadata.annotations, kApplyPendingChange);
+}
+
+std::optional<Step> ComponentPass::objects_step() {
+  find_circumstances();
+  if (!*objects_) {
+    look_.problem = objects_->error().to_string();
+    return std::nullopt;
+  }
+  const plan::ClusterObjects& objects = **objects_;
+  const std::string set_name = plan::stateful_set_name(live_->kind, key_.name);
+  const std::string service_name = plan::service_name(live_->kind, key_.name);
+  const auto key = [&](const std::string& name) { return kube::ObjectKey{key_.name_space, name}; };
+  const Wanted all[] = {
+      {&kube::kStatefulSet, key(set_name), objects.stateful_set},
+      {&kube::kService, key(service_name), objects.service},
+      {&kube::kHorizontalPodAutoscaler, key(set_name), objects.horizontal_pod_autoscaler},
+      {&kube::kVerticalPodAutoscaler, key(set_name), objects.vertical_pod_autoscaler},
+  };
+  for (const Wanted& wanted : all) {
+    if (std::optional<Step> step = bring(wanted)) return step;
+  }
+  return std::nullopt;
+}
+
+std::optional<Step> ComponentPass::bring(const Wanted& wanted) {
+  const std::string kind(wanted.type->kind);
+  Deed deed = decide(world_, wanted, circumstances_);
+  Seen& seen = look_.seen[kind];
+  seen.wanted = wanted.object.has_value();
+  const kube::ObjectPtr live = world_.of(*wanted.type).get(wanted.key);
+  seen.exists = live != nullptr;
+  if (const auto refused = refused_.find(kind); refused != refused_.end()) {
+    seen.in_order = false;
+    seen.text = refused->second;
+    return std::nullopt;
+  }
+  if (deed.kind == Deed::Kind::kWrite && deed.write.verb == WriteVerb::kUpdate && !updated_.insert(kind).second) {
+    // It was just written and still differs: someone else changes it back.
+    world_.settled[live->uid()] = settled_state(live->json().get_object(), *wanted.object);
+    notes_.push_back(
+        {true, "ChangedByOthers",
+         fmt::format("{} {} is changed by another admission controller after each update; it stays as it is", kind,
+                     wanted.key.name)});
+    deed = {};
+  }
+  switch (deed.kind) {
+    case Deed::Kind::kNothing:
+      seen.in_order = seen.exists;
+      return std::nullopt;
+    case Deed::Kind::kWrite:
+      return Step{.kind = Step::Kind::kWrite, .write = std::move(deed.write)};
+    case Deed::Kind::kHeld:
+      if (*wanted.type == kube::kStatefulSet) look_.pending = std::move(deed.difference);
+      seen.in_order = false;
+      seen.held = true;
+      return std::nullopt;
+    case Deed::Kind::kWait:
+      look_.again_after_ms = kWaitForOthersMs;
+      [[fallthrough]];
+    case Deed::Kind::kBlocked:
+      seen.in_order = false;
+      seen.text = deed.text;
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+// Upstream kept a pod waiting for the cleanup; the operator cleans up by itself.
+std::optional<Step> ComponentPass::old_job_step() {
+  const std::string name = plan::stateful_set_name(live_->kind, key_.name) + "-cleanup";
+  const kube::ObjectPtr job = world_.jobs.get({key_.name_space, name});
+  if (!job || job->being_deleted() || refused_.contains("Job")) return std::nullopt;
+  const json::value value = job->json();
+  const json::value* owner = value.get_object().at("metadata").get_object().if_contains("labels");
+  owner = owner && owner->is_object() ? owner->get_object().if_contains("owner") : nullptr;
+  if (!owner || !owner->is_string() || owner->get_string() != json::string_view(live_->uid)) return std::nullopt;
+  Write write{WriteVerb::kDelete,
+              kube::kJob,
+              job->key(),
+              kube::remove(kube::kJob, job->key(), {job->uid(), ""}, kube::Propagation::kBackground),
+              job->uid(),
+              "Deleted",
+              fmt::format("Job {} of the former operator deleted: the cleanup no longer needs a pod", name)};
+  return Step{.kind = Step::Kind::kWrite, .write = std::move(write)};
+}
+
+// --- status ---
+
+Step ComponentPass::status_step() {
+  Step done{.again_after_ms = look_.again_after_ms};
+  if (!refused_.empty()) {
+    done.failed = forbidden_;
+    if (!forbidden_) done.again_after_ms = kRefusedAgainMs;
+  }
+  if (status_refused_) return done;
+  const kube::ObjectPtr set =
+      world_.stateful_sets.get({key_.name_space, plan::stateful_set_name(live_->kind, key_.name)});
+  StatusInput input{*live_, before_, look_, set, look_versions_.first, look_versions_.second, circumstances_.hold};
+  if (set && circumstances_.adopt) input.adopted_spec = is_marked(set) ? "" : spec_fingerprint_;
+  const json::value wanted = write_status(make_component_status(input));
+  json::value now = resource_->json();
+  json::object& object = now.get_object();
+  const json::value* there = object.if_contains("status");
+  const json::value nothing = json::object();
+  if (!status_differs(wanted, there ? *there : nothing)) return done;
+  // An older CRD lacks our fields and drops them.
+  const std::string state = fingerprint(wanted) + fingerprint(there ? *there : nothing);
+  const std::string settled_key = live_->uid + "/status";
+  if (const auto known = world_.settled.find(settled_key); known != world_.settled.end() && known->second == state) {
+    return done;
+  }
+  if (status_written_) {
+    world_.settled[settled_key] = state;
+    return done;
+  }
+  object.insert_or_assign("status", wanted);
+  return {.kind = Step::Kind::kWrite,
+          .write = {WriteVerb::kStatus, type_, key_, kube::update(type_, key_, now, "status"), live_->uid, "", ""}};
+}
+
+// --- the end ---
+
+Step ComponentPass::finalizer_step(bool wanted) {
+  json::array finalizers;
+  for (const std::string& name : live_->finalizers) {
+    if (name != kCleanupFinalizer) finalizers.emplace_back(name);
+  }
+  if (wanted) finalizers.emplace_back(kCleanupFinalizer);
+  const json::value patch = {
+      {"metadata", {{"resourceVersion", resource_->resource_version()}, {"finalizers", std::move(finalizers)}}}};
+  return {.kind = Step::Kind::kWrite,
+          .write = {WriteVerb::kFinalizer, type_, key_, kube::patch(type_, key_, kube::PatchKind::kMerge, patch),
+                    live_->uid, "", ""}};
+}
+
+// Consumers go first, then what they left in Pulsar, then the resource.
+Step ComponentPass::delete_step() {
+  if (finalizer_refused_) return {.failed = true};
+  if (!has_finalizer(*live_)) {
+    world_.deleting_since_ns.erase(live_->uid);
+    return {};
+  }
+  if (!asks_for_cleanup(*live_) || cleaned_) return finalizer_step(false);
+  const auto since = world_.deleting_since_ns.try_emplace(live_->uid, world_.now_ns()).first;
+  const bool late = world_.now_ns() - since->second > kCleanupDeadlineMs * 1'000'000;
+  const kube::ObjectPtr set =
+      world_.stateful_sets.get({key_.name_space, plan::stateful_set_name(live_->kind, key_.name)});
+  if (set && set->owner_uid() == live_->uid && !late) {
+    if (set->being_deleted()) return {.again_after_ms = kWaitForOthersMs};
+    return {.kind = Step::Kind::kWrite,
+            .write = {WriteVerb::kDelete, kube::kStatefulSet, set->key(),
+                      kube::remove(kube::kStatefulSet, set->key(), {set->uid(), ""}, kube::Propagation::kForeground),
+                      set->uid(), "Deleted",
+                      fmt::format("StatefulSet {} deleted: its consumers leave before the cleanup", set->key().name)}};
+  }
+  if (cleanup_failed_) {
+    if (!late) return {.failed = true};
+    notes_.push_back({true, "CleanupFailed",
+                      fmt::format("gave up after {} s, subscriptions or topics may be left in Pulsar: {}",
+                                  kCleanupDeadlineMs / 1000, *cleanup_failed_)});
+    return finalizer_step(false);
+  }
+  return {.kind = Step::Kind::kCleanup};
+}
+
+void ComponentPass::cleaned(const Status& outcome) {
+  if (outcome) {
+    cleaned_ = true;
+    notes_.push_back({false, "CleanedUp", "subscriptions and topics in Pulsar removed"});
+  } else {
+    cleanup_failed_ = outcome.error().text();
+    notes_.push_back({true, "CleanupRetried", outcome.error().text()});
+  }
+}
+
+void ComponentPass::answered(const Write& write, const kube::Outcome& outcome) {
+  if (outcome.verdict == kube::Verdict::kOk) {
+    if (write.verb == WriteVerb::kStatus) status_written_ = true;
+    if (!write.reason.empty()) notes_.push_back({false, write.reason, write.text});
+    return;
+  }
+  if (outcome.verdict != kube::Verdict::kInvalid && outcome.verdict != kube::Verdict::kForbidden) return;
+  if (write.verb == WriteVerb::kStatus) {
+    status_refused_ = true;
+    return;
+  }
+  forbidden_ = forbidden_ || outcome.verdict == kube::Verdict::kForbidden;
+  const std::string text =
+      fmt::format("{} {} refused by the API server: {}", write.type.kind, write.key.name, outcome.message);
+  if (write.verb == WriteVerb::kFinalizer) finalizer_refused_ = true;
+  refused_[std::string(write.type.kind)] = text;
+  notes_.push_back({true, "Refused", text});
+}
+
+}  // namespace fmesh::op

@@ -1,0 +1,59 @@
+// The pass of a Function, Source or Sink; the three differ by data only. Private to pass.cc and its tests.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "model/fields.h"
+#include "model/live.h"
+#include "operator/pass.h"
+#include "operator/status.h"
+
+namespace fmesh::op {
+
+class ComponentPass final : public Pass {
+ public:
+  ComponentPass(World& world, const Settings& settings, const kube::ResourceType& type, kube::ObjectKey key)
+      : world_(world), settings_(settings), type_(type), key_(std::move(key)) {}
+
+  Step next() override;
+  void answered(const Write& write, const kube::Outcome& outcome) override;
+  void cleaned(const Status& outcome) override;
+
+ private:
+  void find_circumstances();
+  std::optional<Step> objects_step();
+  std::optional<Step> bring(const Wanted& wanted);
+  std::optional<Step> old_job_step();
+  Step status_step();
+  Step finalizer_step(bool wanted);
+  Step delete_step();
+
+  World& world_;
+  const Settings& settings_;
+  const kube::ResourceType& type_;
+  kube::ObjectKey key_;
+
+  // Of the resource as it is now.
+  kube::ObjectPtr resource_;
+  std::optional<model::LiveResource> live_;
+  std::string live_version_;
+  std::optional<model::BackendConfig> global_, namespaced_;
+  std::pair<std::string, std::string> look_versions_;  // of the two BackendConfigs
+  std::optional<Result<plan::ClusterObjects>> objects_;
+  model::ComponentStatus before_;
+  Circumstances circumstances_;
+  std::string spec_fingerprint_;
+  Look look_;
+
+  // Of this pass.
+  std::set<std::string> updated_;               // kinds
+  std::map<std::string, std::string> refused_;  // kind -> what the API server said
+  bool forbidden_ = false, status_refused_ = false, status_written_ = false, finalizer_refused_ = false;
+  bool cleaned_ = false;
+  std::optional<std::string> cleanup_failed_;
+};
+
+}  // namespace fmesh::op

@@ -1,0 +1,54 @@
+// The pass of a FunctionMesh: its children come and go as its items do, and their state adds up to its own. Private to
+// pass.cc and its tests.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "model/live.h"
+#include "operator/pass.h"
+#include "operator/status.h"
+
+namespace fmesh::op {
+
+class MeshPass final : public Pass {
+ public:
+  MeshPass(World& world, const Settings& settings, kube::ObjectKey key)
+      : world_(world), settings_(settings), key_(std::move(key)) {}
+
+  Step next() override;
+  void answered(const Write& write, const kube::Outcome& outcome) override;
+  void cleaned(const Status&) override {}
+
+ private:
+  using ChildName = std::pair<std::string, std::string>;  // kind, object name
+
+  std::optional<Step> children_step();
+  std::optional<Step> orphans_step(const std::set<ChildName>& wanted);
+  std::optional<Step> bring(const Wanted& wanted, ChildSeen& seen);
+  Step status_step();
+
+  World& world_;
+  const Settings& settings_;
+  kube::ObjectKey key_;
+
+  kube::ObjectPtr resource_;
+  std::optional<model::LiveResource> live_;
+  std::string live_version_;
+
+  // Of the look at hand.
+  std::vector<ChildSeen> children_;
+  std::string problem_;
+  int64_t again_after_ms_ = 0;
+
+  // Of this pass.
+  std::set<ChildName> updated_;
+  std::map<ChildName, std::string> refused_;
+  std::set<ChildName> in_order_;  // looked at already
+  bool forbidden_ = false, status_refused_ = false, status_written_ = false;
+};
+
+}  // namespace fmesh::op

@@ -1,0 +1,250 @@
+#include "operator/runner.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+namespace fmesh::op {
+namespace {
+
+namespace json = boost::json;
+
+constexpr int64_t kNsPerMs = 1'000'000;
+
+kube::WorkKey key_of(const kube::ResourceType& type, const kube::ObjectKey& key) {
+  return {std::string(type.kind), key.name_space, key.name};
+}
+
+}  // namespace
+
+Runner::Runner(Loop& loop, kube::Api& api, World& world, const Settings& settings, Rng& rng, Cleaner& cleaner,
+               Notes& notes)
+    : loop_(loop),
+      api_(api),
+      world_(world),
+      settings_(settings),
+      cleaner_(cleaner),
+      notes_(notes),
+      queue_(rng, kube::BackoffOptions{}) {
+  watch_world();
+}
+
+Runner::~Runner() {
+  *alive_ = false;
+  if (timer_) loop_.cancel(*timer_);
+}
+
+void Runner::watch_world() {
+  for (const kube::ResourceType& type : World::kinds()) {
+    world_.of(type).on_change(
+        [this, type](const kube::ObjectPtr& before, const kube::ObjectPtr& after) { changed(type, before, after); });
+  }
+}
+
+void Runner::changed(const kube::ResourceType& type, const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+  const kube::ObjectPtr& object = after ? after : before;
+  if (type == kube::kBackendConfig) {
+    backend_config_changed(object);
+  } else if (type_of_kind(type.kind)) {
+    if (type != kube::kFunctionMesh || settings_.meshes)
+      queue_.add(key_of(type, object->key()), kube::Urgency::kChange);
+  }
+  if (before && before->owner_uid() != (after ? after->owner_uid() : "")) owner_changed(before);
+  if (after) {
+    // A mesh sums its children up, so it need not look at each of their changes at once.
+    const bool child_of_mesh = after->owner_kind() == kube::kFunctionMesh.kind;
+    if (child_of_mesh && before && before->generation() == after->generation() &&
+        before->being_deleted() == after->being_deleted()) {
+      if (settings_.meshes) {
+        queue_.add_at({after->owner_kind(), after->key().name_space, after->owner_name()},
+                      loop_.clock().monotonic_ns() + kMeshStatusDelayMs * kNsPerMs);
+      }
+    } else {
+      owner_changed(after);
+    }
+  } else if (before) {
+    owner_changed(before);
+  }
+  wake();
+}
+
+void Runner::owner_changed(const kube::ObjectPtr& object) {
+  if (!type_of_kind(object->owner_kind())) return;
+  if (object->owner_kind() == kube::kFunctionMesh.kind && !settings_.meshes) return;
+  queue_.add({object->owner_kind(), object->key().name_space, object->owner_name()}, kube::Urgency::kChange);
+}
+
+void Runner::backend_config_changed(const kube::ObjectPtr& config) {
+  const bool global = config->key() == kube::ObjectKey{settings_.cluster.global_backend_config_namespace,
+                                                       settings_.cluster.global_backend_config};
+  const bool namespaced = config->key().name == settings_.cluster.namespaced_backend_config;
+  if (!global && !namespaced) return;
+  for (const kube::ResourceType& type : {kube::kFunction, kube::kSource, kube::kSink}) {
+    world_.of(type).each([&](const kube::ObjectPtr& object) {
+      if (global || object->key().name_space == config->key().name_space) {
+        queue_.add(key_of(type, object->key()), kube::Urgency::kResync);
+      }
+      return true;
+    });
+  }
+}
+
+void Runner::resync() {
+  for (const kube::ResourceType& type : World::kinds()) {
+    if (!type_of_kind(type.kind) || type == kube::kBackendConfig) continue;
+    if (type == kube::kFunctionMesh && !settings_.meshes) continue;
+    world_.of(type).each([&](const kube::ObjectPtr& object) {
+      queue_.add(key_of(type, object->key()), kube::Urgency::kResync);
+      return true;
+    });
+  }
+  wake();
+}
+
+void Runner::set_active(bool active) {
+  active_ = active;
+  wake();
+}
+
+void Runner::wake() {
+  if (pump_posted_) return;
+  pump_posted_ = true;
+  loop_.post([this, alive = alive_] {
+    if (!*alive) return;
+    pump_posted_ = false;
+    pump();
+  });
+}
+
+void Runner::pump() {
+  if (!active_) return;
+  while (running_.size() < settings_.passes_max) {
+    const std::optional<kube::WorkKey> key = queue_.take(loop_.clock().monotonic_ns());
+    if (!key) break;
+    std::unique_ptr<Pass> pass = make_pass(world_, settings_, *key);
+    if (!pass) {
+      queue_.succeeded(*key);
+      queue_.done(*key);
+      continue;
+    }
+    running_[*key] = {std::move(pass), 0, loop_.clock().monotonic_ns()};
+    advance(*key);
+  }
+  if (timer_) loop_.cancel(*timer_);
+  timer_.reset();
+  const std::optional<int64_t> next_ns = queue_.next_at_ns();
+  if (!next_ns || running_.size() >= settings_.passes_max) return;
+  const int64_t wait_ms = std::max<int64_t>(0, (*next_ns - loop_.clock().monotonic_ns() + kNsPerMs - 1) / kNsPerMs);
+  timer_ = loop_.post_after(wait_ms, [this, alive = alive_] {
+    if (!*alive) return;
+    timer_.reset();
+    pump();
+  });
+}
+
+void Runner::advance(const kube::WorkKey& key) {
+  Running& running = running_.at(key);
+  if (!active_ || ++running.steps > kStepsMax) {
+    return finish(key, {.kind = Step::Kind::kDone, .failed = true}, 0);
+  }
+  const Step step = running.pass->next();
+  speak(key, *running.pass);
+  switch (step.kind) {
+    case Step::Kind::kWrite:
+      return write(key, step.write);
+    case Step::Kind::kCleanup:
+      return clean(key);
+    case Step::Kind::kDone:
+      return finish(key, step, 0);
+  }
+}
+
+void Runner::write(const kube::WorkKey& key, const Write& write) {
+  ++counts_.writes;
+  api_.send(write.request, [this, alive = alive_, key, write](const Result<kube::Response>& answer) {
+    if (!*alive) return;
+    const kube::Outcome outcome = kube::read_outcome(answer);
+    take_answer(write, answer, outcome);
+    Pass& pass = *running_.at(key).pass;
+    pass.answered(write, outcome);
+    speak(key, pass);
+    switch (outcome.verdict) {
+      case kube::Verdict::kTooMany:
+      case kube::Verdict::kUnavailable:
+      case kube::Verdict::kConflict:
+      case kube::Verdict::kAlreadyExists:
+      case kube::Verdict::kBeingDeleted:
+      case kube::Verdict::kNotFound:
+      case kube::Verdict::kGone:
+        // What is known is old, or the outcome is unknown: look again once the watch told more.
+        if (write.verb == WriteVerb::kDelete && outcome.verdict == kube::Verdict::kNotFound) return advance(key);
+        return finish(key, {.kind = Step::Kind::kDone, .failed = true}, outcome.retry_after_ms);
+      case kube::Verdict::kOk:
+      case kube::Verdict::kInvalid:
+      case kube::Verdict::kForbidden:
+        return advance(key);
+    }
+  });
+}
+
+void Runner::take_answer(const Write& write, const Result<kube::Response>& answer, const kube::Outcome& outcome) {
+  kube::Store& store = world_.of(write.type);
+  if (outcome.verdict == kube::Verdict::kNotFound && !write.uid.empty()) store.wrote_removal(write.key, write.uid);
+  if (outcome.verdict != kube::Verdict::kOk) return;
+  boost::system::error_code error;
+  const json::value value = json::parse(answer->body, error);
+  const json::object* body = error ? nullptr : value.if_object();
+  const json::value* kind = body ? body->if_contains("kind") : nullptr;
+  const bool is_object = kind && kind->is_string() && kind->get_string() == json::string_view(write.type.kind);
+  if (!is_object) {
+    // A Status: the object is gone at once.
+    if (write.verb == WriteVerb::kDelete) store.wrote_removal(write.key, write.uid);
+    return;
+  }
+  Result<kube::ObjectPtr> object = kube::Object::make(value);
+  if (!object) return;
+  if (write.verb == WriteVerb::kDelete && !(*object)->being_deleted()) {
+    store.wrote_removal(write.key, write.uid);
+  } else {
+    store.wrote(std::move(*object));
+  }
+}
+
+void Runner::clean(const kube::WorkKey& key) {
+  const kube::ResourceType* type = type_of_kind(key.kind);
+  const kube::ObjectPtr resource = world_.of(*type).get({key.name_space, key.name});
+  if (!resource) return finish(key, {.kind = Step::Kind::kDone}, 0);
+  cleaner_.clean(resource, [this, alive = alive_, key](const Status& outcome) {
+    if (!*alive) return;
+    Pass& pass = *running_.at(key).pass;
+    pass.cleaned(outcome);
+    speak(key, pass);
+    advance(key);
+  });
+}
+
+void Runner::finish(const kube::WorkKey& key, const Step& step, int64_t at_least_ms) {
+  const int64_t now_ns = loop_.clock().monotonic_ns();
+  ++counts_.passes;
+  if (on_pass_) on_pass_(key, static_cast<double>(now_ns - running_.at(key).since_ns) / kNsPerMs, step.failed);
+  running_.erase(key);
+  if (step.failed) {
+    ++counts_.failures;
+    queue_.failed(key, now_ns, at_least_ms);
+  } else {
+    queue_.succeeded(key);
+    if (step.again_after_ms > 0) queue_.add_at(key, now_ns + step.again_after_ms * kNsPerMs);
+  }
+  queue_.done(key);
+  wake();
+}
+
+void Runner::speak(const kube::WorkKey& key, Pass& pass) {
+  const std::vector<Note> notes = pass.take_notes();
+  if (notes.empty()) return;
+  const kube::ResourceType* type = type_of_kind(key.kind);
+  const kube::ObjectPtr resource = world_.of(*type).get({key.name_space, key.name});
+  if (!resource) return;
+  for (const Note& note : notes) notes_.note(*type, resource, note);
+}
+
+}  // namespace fmesh::op

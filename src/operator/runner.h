@@ -1,0 +1,95 @@
+// Carries passes out: takes keys from the work queue, sends what the passes ask for, puts the answers into the world,
+// and wakes keys when the world changes. At most Settings::passes_max resources are looked after at a time, each by one
+// pass.
+//
+// Belongs to its loop.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "base/loop.h"
+#include "base/rng.h"
+#include "kube/api.h"
+#include "operator/pass.h"
+
+namespace fmesh::op {
+
+// Removes what a deleted resource left in Pulsar.
+class Cleaner {
+ public:
+  virtual ~Cleaner() = default;
+  // `resource` is the Function, Source or Sink. `done` runs once, later. Errors: what is left, and why.
+  virtual void clean(const kube::ObjectPtr& resource, std::function<void(Status)> done) = 0;
+};
+
+// What people hear of it.
+class Notes {
+ public:
+  virtual ~Notes() = default;
+  virtual void note(const kube::ResourceType& type, const kube::ObjectPtr& resource, const Note& note) = 0;
+};
+
+struct RunnerCounts {
+  uint64_t passes = 0, writes = 0, failures = 0;
+};
+
+class Runner {
+ public:
+  Runner(Loop& loop, kube::Api& api, World& world, const Settings& settings, Rng& rng, Cleaner& cleaner, Notes& notes);
+  ~Runner();
+
+  // From now on passes run; before, keys only gather. False stops new writes at once; passes in flight end with their
+  // current request.
+  void set_active(bool active);
+  // Every resource in the world is due.
+  void resync();
+  // Called after each pass with its kind, namespace, name and duration in milliseconds.
+  void on_pass(std::function<void(const kube::WorkKey&, double, bool failed)> callback) {
+    on_pass_ = std::move(callback);
+  }
+  const RunnerCounts& counts() const { return counts_; }
+  size_t waiting() const { return queue_.waiting(); }
+  size_t in_flight() const { return running_.size(); }
+  bool idle() const { return running_.empty() && queue_.waiting() == 0; }
+
+ private:
+  struct Running {
+    std::unique_ptr<Pass> pass;
+    int steps = 0;
+    int64_t since_ns = 0;
+  };
+
+  void watch_world();
+  void changed(const kube::ResourceType& type, const kube::ObjectPtr& before, const kube::ObjectPtr& after);
+  void owner_changed(const kube::ObjectPtr& object);
+  void backend_config_changed(const kube::ObjectPtr& config);
+  void wake();
+  void pump();
+  void advance(const kube::WorkKey& key);
+  void write(const kube::WorkKey& key, const Write& write);
+  void take_answer(const Write& write, const Result<kube::Response>& answer, const kube::Outcome& outcome);
+  void clean(const kube::WorkKey& key);
+  void finish(const kube::WorkKey& key, const Step& step, int64_t at_least_ms);
+  void speak(const kube::WorkKey& key, Pass& pass);
+
+  Loop& loop_;
+  kube::Api& api_;
+  World& world_;
+  const Settings& settings_;
+  Cleaner& cleaner_;
+  Notes& notes_;
+  kube::WorkQueue queue_;
+  std::map<kube::WorkKey, Running> running_;
+  bool active_ = false;
+  bool pump_posted_ = false;
+  std::optional<uint64_t> timer_;
+  RunnerCounts counts_;
+  std::function<void(const kube::WorkKey&, double, bool)> on_pass_;
+  // Callbacks that come after the runner is gone find it so.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace fmesh::op

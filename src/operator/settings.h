@@ -1,0 +1,38 @@
+// What the operator was told on its command line, in its environment and config file; names are upstream's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "plan/cluster/cluster_plan.h"
+
+namespace fmesh::op {
+
+struct Settings {
+  plan::ClusterOptions cluster;
+  bool pause_rollout = false;
+  bool meshes = true;                           // ENABLE_FUNCTION_MESH_CONTROLLER
+  std::vector<std::string> watched_namespaces;  // empty: all
+  size_t passes_max = 16;                       // objects looked after at the same time
+};
+
+// Control annotations (upstream's, and one of ours).
+inline constexpr const char* kManaged = "compute.functionmesh.io/managed";
+inline constexpr const char* kPauseRollout = "compute.functionmesh.io/pause-rollout";
+inline constexpr const char* kNeedCleanup = "compute.functionmesh.io/need-cleanup";
+// "true" on a resource: the pending change of a StatefulSet that was taken over is applied now.
+inline constexpr const char* kApplyPendingChange = "compute.functionmesh.io/apply-pending-change";
+// On what fmesh wrote: the fingerprint of what it wanted. Its absence tells a StatefulSet of upstream's.
+inline constexpr const char* kApplied = "compute.functionmesh.io/applied";
+inline constexpr const char* kCleanupFinalizer = "cleanup.subscription.finalizer";
+
+// How long things wait that nothing will tell us about.
+inline constexpr int64_t kWaitForOthersMs = 5'000;      // garbage collection, an object that is going
+inline constexpr int64_t kRefusedAgainMs = 300'000;     // what the API server called invalid is tried again
+inline constexpr int64_t kMeshStatusDelayMs = 300;      // a mesh sums its children's changes up for so long
+inline constexpr int64_t kCleanupDeadlineMs = 120'000;  // then the finalizer goes, with a warning
+inline constexpr size_t kMessageMaxBytes = 1024;        // of status.message; kubectl prints it in a column
+inline constexpr int kStepsMax = 24;                    // of one pass; more is a loop
+
+}  // namespace fmesh::op

@@ -1,0 +1,36 @@
+// What a resource is waiting for, in words for the person who asks: the first thing in the way from the resource down
+// to its pods' containers, with what the cluster says about it and the way out. Pure: objects in, sentences out.
+#pragma once
+
+#include <boost/json/value.hpp>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace fmesh::op {
+
+// As the API server gives them; null where there is none.
+struct WhyFacts {
+  boost::json::value resource;
+  boost::json::value stateful_set;
+  std::vector<boost::json::value> pods;
+  std::vector<boost::json::value> events;         // of the StatefulSet and the pods, any order
+  std::map<std::string, std::string> last_lines;  // "pod/container" -> last line of the log of its last run
+};
+
+struct WhyAnswer {
+  bool ready = false;
+  std::vector<std::string> lines;  // the first says what, the others how it is known and what to do
+};
+
+WhyAnswer why(const WhyFacts& facts);
+
+// Containers whose last log line would help, as (pod, container, of the run before).
+struct LogWanted {
+  std::string pod, container;
+  bool previous = false;
+  bool operator==(const LogWanted&) const = default;
+};
+std::vector<LogWanted> logs_wanted(const std::vector<boost::json::value>& pods);
+
+}  // namespace fmesh::op
