@@ -10,6 +10,7 @@
 namespace fmesh::plan {
 namespace {
 
+namespace json = boost::json;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -53,6 +54,73 @@ TEST(PodCommand, StartsTheJavaInstanceAsUpstreamDoes) {
   EXPECT_THAT(text, testing::EndsWith("}' --pulsar_serviceurl $brokerServiceURL --max_buffered_tuples 100 --port 9093 "
                                       "--metrics_port 9094 --expected_healthcheck_interval 0 --cluster_name blue "
                                       "--use_tls false --pending_async_requests 1000"));
+}
+
+std::string refusal(const model::Component& component) {
+  const auto command = make_pod_command(component, {}, "{uid}");
+  EXPECT_FALSE(command);
+  return command ? std::string() : command.error().to_string();
+}
+
+TEST(PodCommand, RefusesWhatHasNoPodYet) {
+  EXPECT_THAT(refusal(function("  genericRuntime: {language: cpp, functionFile: a.so}\n")),
+              HasSubstr("the language 'cpp' runs in the local mesh only"));
+  EXPECT_THAT(refusal(function("  className: map\n  genericRuntime: {language: builtin}\n")), HasSubstr("'builtin'"));
+  model::Component source = function("  java: {jar: a.jar}\n");
+  source.kind = model::Kind::kSource;
+  source.spec.java.reset();
+  EXPECT_THAT(refusal(source), HasSubstr("a Source in a cluster needs `java`"));
+  source.spec.source_type = "generator";
+  EXPECT_THAT(refusal(source), HasSubstr("the connector 'generator' is built into fmesh"));
+  model::Component none = function("  java: {jar: a.jar}\n");
+  none.spec.java.reset();
+  EXPECT_THAT(refusal(none), HasSubstr("no runtime is given"));
+  EXPECT_THAT(refusal(none), testing::StartsWith("test.yaml:4")) << "the place";
+  model::Component nul = function("  java: {jar: a.jar}\n");
+  nul.spec.cluster_name = std::string("a\0b", 3);
+  EXPECT_THAT(refusal(nul), HasSubstr("NUL"));
+}
+
+TEST(PodCommand, ChoosesTheFirstRuntimeAsUpstreamDoes) {
+  model::Component both = function("  java: {jar: a.jar}\n");
+  both.spec.python = model::PythonRuntime{.py = "a.py", .py_location = "", .log = {}};
+  EXPECT_THAT(command_text(both), HasSubstr("exec java "));
+  both.spec.java.reset();
+  both.spec.golang.emplace().go = "g";
+  EXPECT_THAT(command_text(both), HasSubstr("exec python "));
+}
+
+TEST(PodCommand, SharesMemoryAsUpstreamDoes) {
+  const auto direct_memory = [](const std::string& limit) {
+    model::Component component = function("  java: {jar: a.jar}\n");
+    component.spec.resources.limits["memory"] = limit;
+    const std::string text = command_text(component);
+    const size_t at = text.find("MaxDirectMemorySize=") + 20;
+    return text.substr(at, text.find(' ', at) - at);
+  };
+  EXPECT_EQ(direct_memory("1100M"), "220M");
+  EXPECT_EQ(direct_memory("1Gi"), "214748364");
+  EXPECT_EQ(direct_memory("2G"), "400M");
+  EXPECT_EQ(direct_memory("5T"), "1T");
+  EXPECT_EQ(direct_memory("0"), "0");
+}
+
+TEST(PodCommand, GivesGoItsLevelAndItsStreams) {
+  model::Component go = function("  golang: {go: /pulsar/g, log: {level: panic}}\n");
+  auto command = make_pod_command(go, {}, "{uid}");
+  ASSERT_TRUE(command);
+  ASSERT_EQ(command->env.size(), 1u);
+  EXPECT_EQ(json::serialize(command->env[0]), R"({"name":"LOGGING_LEVEL","value":"panic"})");
+  EXPECT_THAT(command->command.back(), HasSubstr(R"(\"sourceSpecsTopic\":\"in\",\"sourceSchemaType\":\"\",)"
+                                                 R"(\"isRegexPatternSubscription\":false)"));
+  EXPECT_THAT(command->command.back(), Not(HasSubstr("sourceInputSpecs")));
+  // Upstream's operator dies of this one.
+  go.spec.input.topics.clear();
+  go.spec.input.topic_pattern = "persistent://public/default/.*";
+  EXPECT_THAT(command_text(go), HasSubstr(R"(\"sourceSpecsTopic\":\"persistent://public/default/.\\u002a\")"));
+  EXPECT_THAT(command_text(go), HasSubstr(R"(\"isRegexPatternSubscription\":true)"));
+  go.spec.input = {};
+  EXPECT_THAT(command_text(go), HasSubstr(R"(\"sourceSpecsTopic\":\"\")"));
 }
 
 }  // namespace
