@@ -28,6 +28,7 @@ void add_new(CLI::App& app, Exit& exit);
 void add_validate(CLI::App& app, Exit& exit);
 void add_operator(CLI::App& app, Exit& exit);
 void add_graph(CLI::App& app, Exit& exit);
+void add_render(CLI::App& app, Exit& exit);
 void add_crds(CLI::App& app, Exit& exit);
 void add_explain(CLI::App& app, Exit& exit);
 void add_status(CLI::App& app, Exit& exit);

@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
       add_new,         //
       add_validate,    //
       add_graph,       //
+      add_render,      //
       add_crds,        //
       add_explain,     //
       add_status,      //

@@ -23,6 +23,7 @@ struct RunnerConfig {
   std::vector<std::string> image_pull_secrets;
   std::string image_pull_policy;  // empty: IfNotPresent
   std::map<std::string, std::string> labels, annotations;
+  std::vector<std::string> warnings;  // keys without effect, with their places
 };
 
 struct ClusterOptions {
@@ -52,14 +53,16 @@ struct ClusterObjects {
   std::optional<boost::json::object> horizontal_pod_autoscaler, vertical_pod_autoscaler;
 };
 
-// REQUIRES: defaults are applied.
+// The spec is taken as the API server has it, i.e. with what admission filled in when the resource was written, and no
+// more: a default of admission that an older resource does not have would be a change of its pods. What upstream can't
+// do without (name, tenant, replicas ...) is taken at its default.
 // Errors: kFixInput for what can't be rendered: no runtime, no pulsarConfig, a native component (whose pods are not
-// there yet).
+// there yet), a pod that can't be created (a name or mount path given twice, a mount without a volume).
 Result<ClusterObjects> make_cluster_objects(const model::Component& component, const BackendConfigs& backend,
                                             const ClusterOptions& options, const std::string& uid);
 
 // The Function, Source or Sink that stands for item `component` of a mesh, which `mesh` owns: named <mesh>-<item>, its
-// spec as the user wrote it.
+// spec as the user wrote it. REQUIRES: no defaults are applied.
 boost::json::object make_mesh_child(const model::Component& component, const Owner& mesh);
 
 // Names that other rooms need: StatefulSet, HPA and VPA have one name, the Service another.

@@ -1,0 +1,26 @@
+// All objects of a set of files, as `fmesh render` and `fmesh diff` show them: meshes with their children and the
+// children's objects. Pure.
+#pragma once
+
+#include <boost/json/array.hpp>
+#include <string>
+
+#include "plan/cluster/cluster_plan.h"
+
+namespace fmesh::plan {
+
+inline constexpr const char* kUidPlaceholder = "{uid}";  // there is no resource yet that has one
+
+struct Rendered {
+  boost::json::array objects;   // by the order of the files; a mesh's children, then their objects
+  model::Diagnostics findings;  // what can't be rendered; with an error, `objects` is not whole
+};
+
+// A later document of the same kind, namespace and name replaces an earlier one. A resource annotated
+// compute.functionmesh.io/managed: "false" gives nothing. `name_space` is that of resources that name none.
+Rendered render_set(const model::ResourceSet& resources, const ClusterOptions& options, const std::string& name_space);
+
+// False for compute.functionmesh.io/managed: "false".
+bool is_managed(const model::Metadata& metadata);
+
+}  // namespace fmesh::plan
