@@ -13,7 +13,11 @@ constexpr int64_t kExpireEveryMs = 5'000;  // own writes that were never told ar
 class ReflectorOnLoop final : public Reflector {
  public:
   ReflectorOnLoop(Api& api, Loop& loop, Rng& rng, Store& store, ReflectorOptions options)
-      : api_(api), loop_(loop), store_(store), machine_(machine_options(std::move(options)), rng) {}
+      : api_(api),
+        loop_(loop),
+        store_(store),
+        name_space_(options.name_space),
+        machine_(machine_options(std::move(options)), rng) {}
 
   ~ReflectorOnLoop() override {
     *alive_ = false;
@@ -110,7 +114,7 @@ class ReflectorOnLoop final : public Reflector {
     for (WatchEvent& event : events) {
       switch (event.kind) {
         case WatchEvent::Kind::kReplace:
-          store_.replace(std::move(event.objects), event.asked_at_ns);
+          store_.replace(std::move(event.objects), event.asked_at_ns, name_space_);
           break;
         case WatchEvent::Kind::kPut:
           store_.put(std::move(event.object));
@@ -138,6 +142,7 @@ class ReflectorOnLoop final : public Reflector {
   Api& api_;
   Loop& loop_;
   Store& store_;
+  std::string name_space_;  // empty: all
   WatchMachine machine_;
   std::unique_ptr<ApiStream> stream_;
   uint64_t stream_number_ = 0;

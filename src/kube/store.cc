@@ -66,8 +66,12 @@ size_t Store::size() const {
   return count;
 }
 
-void Store::replace(std::vector<ObjectPtr> objects, std::optional<int64_t> asked_at_ns) {
+void Store::replace(std::vector<ObjectPtr> objects, std::optional<int64_t> asked_at_ns, const std::string& name_space) {
+  const auto elsewhere = [&](const ObjectKey& key) { return !name_space.empty() && key.name_space != name_space; };
   std::map<ObjectKey, ObjectPtr> told;
+  for (const auto& [key, object] : told_) {
+    if (elsewhere(key)) told.emplace(key, object);
+  }
   for (ObjectPtr& object : objects) {
     told_version(object->resource_version());
     ObjectKey key = object->key();
@@ -81,6 +85,7 @@ void Store::replace(std::vector<ObjectPtr> objects, std::optional<int64_t> asked
 
   std::erase_if(own_, [&](const auto& entry) {
     const auto& [key, write] = entry;
+    if (elsewhere(key)) return false;
     const auto found = told.find(key);
     if (write.object && found != told.end() && same(write.object, found->second)) return true;
     if (!write.object && (found == told.end() || found->second->uid() != write.uid)) return true;
@@ -94,7 +99,7 @@ void Store::replace(std::vector<ObjectPtr> objects, std::optional<int64_t> asked
   owned_.clear();
   for (const auto& [key, object] : told_) index(object);
   for (const auto& [key, write] : own_) index(write.object);
-  synced_ = true;
+  listed_.insert(name_space);
   for (const auto& [key, object] : before) changed(key, object);
 }
 

@@ -40,12 +40,16 @@ class Store {
   // In the order of keys. Stops early if `visit` returns false.
   void each(const std::function<bool(const ObjectPtr&)>& visit) const;
   size_t size() const;
-  bool synced() const { return synced_; }  // a list was taken in whole
+  // Every list that is expected (one, unless told otherwise) was taken in whole.
+  bool synced() const { return listed_.size() >= lists_expected_; }
+  void expect_lists(size_t count) { lists_expected_ = count; }
 
   // --- the watch ---
   // `asked_at_ns`: when a list of the newest state was asked for (monotonic), so that own writes answered before it are
   // in it or gone; none: the list may be older than what we wrote.
-  void replace(std::vector<ObjectPtr> objects, std::optional<int64_t> asked_at_ns = std::nullopt);
+  // `name_space`: the list was of this namespace only, and the others stay; empty: of all.
+  void replace(std::vector<ObjectPtr> objects, std::optional<int64_t> asked_at_ns = std::nullopt,
+               const std::string& name_space = {});
   void put(ObjectPtr object);
   void remove(const ObjectKey& key, const std::string& uid);
 
@@ -74,7 +78,8 @@ class Store {
 
   const Clock& clock_;
   OnChange on_change_;
-  bool synced_ = false;
+  size_t lists_expected_ = 1;
+  std::set<std::string> listed_;  // by namespace
   std::map<ObjectKey, ObjectPtr> told_;
   std::map<ObjectKey, Own> own_;
   std::unordered_map<std::string, std::set<ObjectKey>> owned_;  // told or own; readers look again

@@ -49,6 +49,18 @@ TEST_F(StoreTest, AListReplacesTheWholeAndWhatIsMissingInItIsReportedAsGone) {
   EXPECT_EQ(store.size(), 2U);
 }
 
+TEST_F(StoreTest, AListOfOneNamespaceLeavesTheOthersAlone) {
+  const std::string here = test_object({"a", "u1", "1"})->key().name_space;
+  store.expect_lists(2);
+  store.replace({test_object({"a", "u1", "1"})}, std::nullopt, here);
+  EXPECT_FALSE(store.synced());
+  store.replace({}, std::nullopt, "another");
+  EXPECT_TRUE(store.synced());
+  EXPECT_EQ(all(), "a,");
+  store.replace({}, std::nullopt, here);
+  EXPECT_EQ(all(), "");
+}
+
 TEST_F(StoreTest, ReadersNeverSeeHalfOfAList) {
   store.replace({test_object({"a", "u1", "1"})});
   store.on_change([&](const ObjectPtr&, const ObjectPtr&) { EXPECT_EQ(all(), "b,c,"); });

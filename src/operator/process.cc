@@ -173,6 +173,7 @@ class RunningProcess final : public Process {
   void watch(const kube::ResourceType& type) {
     std::vector<std::string> namespaces = options_.settings.watched_namespaces;
     if (namespaces.empty()) namespaces.emplace_back();
+    world_.of(type).expect_lists(namespaces.size());
     for (const std::string& name : namespaces) {
       kube::ReflectorOptions reflector{type, name, label_selector(type), {}, trim_for(type)};
       reflectors_.push_back(kube::Reflector::start(*api_, *loop_, rng_, world_.of(type), std::move(reflector)));
@@ -212,7 +213,6 @@ class RunningProcess final : public Process {
   void keep_gauges() {
     if (runner_) {
       metrics_.set({runner_->waiting(), runner_->in_flight(), runner_->counts().writes, ready_});
-      for (const kube::ResourceType& type : World::kinds()) world_.of(type).expire();
     }
     again_after(kGaugesMs, [this] { keep_gauges(); });
   }

@@ -176,6 +176,9 @@ void Runner::write(const kube::WorkKey& key, const Write& write) {
       case kube::Verdict::kNotFound:
       case kube::Verdict::kGone:
         // What is known is old, or the outcome is unknown: look again once the watch told more.
+        if (write.verb == WriteVerb::kCreate && outcome.verdict == kube::Verdict::kAlreadyExists) {
+          return look_at_existing(key, write);
+        }
         if (write.verb == WriteVerb::kDelete && outcome.verdict == kube::Verdict::kNotFound) return advance(key);
         return finish(key, {.kind = Step::Kind::kDone, .failed = true}, outcome.retry_after_ms);
       case kube::Verdict::kOk:
@@ -183,6 +186,18 @@ void Runner::write(const kube::WorkKey& key, const Write& write) {
       case kube::Verdict::kForbidden:
         return advance(key);
     }
+  });
+}
+
+void Runner::look_at_existing(const kube::WorkKey& key, const Write& write) {
+  api_.send(kube::get(write.type, write.key), [this, alive = alive_, key, write](const Result<kube::Response>& answer) {
+    if (!*alive) return;
+    const kube::Outcome outcome = kube::read_outcome(answer);
+    if (outcome.verdict != kube::Verdict::kOk) {
+      return finish(key, {.kind = Step::Kind::kDone, .failed = true}, outcome.retry_after_ms);
+    }
+    take_answer(write, answer, outcome);
+    advance(key);
   });
 }
 

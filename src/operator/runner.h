@@ -70,6 +70,8 @@ class Runner {
   void pump();
   void advance(const kube::WorkKey& key);
   void write(const kube::WorkKey& key, const Write& write);
+  // Something has the name already that the watch does not tell: asks what it is.
+  void look_at_existing(const kube::WorkKey& key, const Write& write);
   void take_answer(const Write& write, const Result<kube::Response>& answer, const kube::Outcome& outcome);
   void clean(const kube::WorkKey& key);
   void finish(const kube::WorkKey& key, const Step& step, int64_t at_least_ms);
