@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
       add_run,         //
       add_new,         //
       add_validate,    //
+      add_operator,    //
       add_graph,       //
       add_render,      //
       add_crds,        //

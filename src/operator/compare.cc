@@ -213,7 +213,7 @@ class Comparison {
     const bool completed = key == "scaleUp" || key == "scaleDown" || key == "behavior";
     for (const auto& member : live) {
       if (wanted.contains(member.key()) || completed) continue;
-      if (key == "annotations") continue;
+      if (key == "annotations" || member.key() == "annotations") continue;
       if (!is_exact_map(key) && is_default(member.key(), member.value())) continue;
       out.emplace(member.key(), nullptr);
     }

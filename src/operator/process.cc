@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <random>
+#include <set>
 
 #include "base/clock.h"
 #include "kube/reflector.h"
@@ -191,15 +192,15 @@ class RunningProcess final : public Process {
   void await_sync() {
     if (!synced()) {
       for (const auto& reflector : reflectors_) {
-        if (!reflector->trouble().empty() && reflector->trouble() != told_trouble_) {
-          told_trouble_ = reflector->trouble();
-          log_->warn("{}", told_trouble_);
+        if (!reflector->trouble().empty() && told_.insert(reflector->trouble()).second) {
+          log_->warn("{}; trying again", reflector->trouble());
         }
       }
       return again_after(kDrainStepMs, [this] { await_sync(); });
     }
     log_->info("watching {} Functions, {} Sources, {} Sinks, {} FunctionMeshes", world_.functions.size(),
                world_.sources.size(), world_.sinks.size(), world_.meshes.size());
+    told_.clear();
     ready_ = true;
     runner_->set_active(true);
   }
@@ -266,7 +267,7 @@ class RunningProcess final : public Process {
   std::unique_ptr<Runner> runner_;
   std::vector<std::unique_ptr<kube::Reflector>> reflectors_;
   std::unique_ptr<net::HttpServer> health_, metrics_server_;
-  std::string told_trouble_;
+  std::set<std::string> told_;  // troubles, until all is well
   std::function<void()> end_;
   std::atomic<bool> ready_{false}, stopped_{false};
 };
