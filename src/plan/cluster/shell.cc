@@ -84,12 +84,41 @@ std::optional<std::vector<OptionWord>> split_options(std::string_view text) {
   return words;
 }
 
-// Plain characters and expansions only: what upstream's users wrote means the same unquoted.
-bool stays_as_written(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const size_t length = expansion_length(text.substr(i));
-    if (length == 0 && !is_plain(text[i])) return false;
-    i += std::max<size_t>(length, 1);
+// Text whose quotes are not closed, which no shell would run: quotes are characters.
+std::vector<OptionWord> split_at_blanks(std::string_view text) {
+  std::vector<OptionWord> words;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (is_blank(text[i])) continue;
+    if (i == 0 || is_blank(text[i - 1])) words.emplace_back();
+    words.back().written += text[i];
+    words.back().add(text[i], false);
+  }
+  return words;
+}
+
+// True if a shell reads the word as it is meant, so that it can stay as the user wrote it. `word` has no open quotes.
+bool stays_as_written(std::string_view word) {
+  const bool option = word.starts_with('-');  // no file is called like an option, so its wildcards match nothing
+  char quote = 0;
+  for (size_t i = 0; i < word.size();) {
+    const char c = word[i];
+    const bool hidden = c == '$' && i + 1 < word.size() && kubelet_reads(word[i + 1]);
+    const size_t length = quote == '\'' ? 0 : expansion_length(word.substr(i));
+    if (hidden) return false;
+    if (length > 0) {
+      i += length;
+      continue;
+    }
+    ++i;
+    if (quote == 0 && (c == '\'' || c == '"')) {
+      quote = c;
+    } else if (c == quote) {
+      quote = 0;
+    } else if (quote == 0 && !is_plain(c) && !(option && (c == '*' || c == '?'))) {
+      return false;
+    } else if (quote == '"' && (c == '$' || c == '`' || c == '\\')) {
+      return false;
+    }
   }
   return true;
 }
@@ -128,20 +157,15 @@ std::string shell_word(std::string_view text) {
 }
 
 std::string shell_options(std::string_view text) {
-  std::optional<std::vector<OptionWord>> words = split_options(text);
-  if (!words) {  // no shell would have run this; each word as it is written
-    words.emplace();
-    for (size_t i = 0; i < text.size(); ++i) {
-      if (is_blank(text[i])) continue;
-      if (i == 0 || is_blank(text[i - 1])) words->emplace_back();
-      words->back().written += text[i];
-      words->back().add(text[i], false);
-    }
-  }
+  const std::optional<std::vector<OptionWord>> read = split_options(text);
+  const std::vector<OptionWord> words = read ? *read : split_at_blanks(text);
+  const auto stays = [&](const OptionWord& word) { return read && stays_as_written(word.written); };
+  const bool one_line = text.find_first_of("\r\n") == std::string_view::npos;
+  if (one_line && std::all_of(words.begin(), words.end(), stays)) return std::string(text);
   std::string out;
-  for (const OptionWord& word : *words) {
+  for (const OptionWord& word : words) {
     if (!out.empty()) out += ' ';
-    out += stays_as_written(word.written) ? word.written : join_parts(word);
+    out += stays(word) ? word.written : join_parts(word);
   }
   return out;
 }

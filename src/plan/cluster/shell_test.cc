@@ -35,12 +35,19 @@ TEST(Shell, HidesFromTheKubeletWhatItWouldReplace) {
   EXPECT_EQ(shell_word("$A$(B)$$C"), "\"$A\\$\"\"(B)\\$\"\"$C\"");
 }
 
-TEST(Shell, ReadsOptionsAsPeopleWriteThem) {
-  EXPECT_EQ(shell_options("-Da='x y'  -Db=\"$B c\"\n-Dc=d\\ e"), "'-Da=x y' \"-Db=$B c\" '-Dc=d e'");
-  EXPECT_EQ(shell_options("$JAVA_OPTS -Dp=$P"), "$JAVA_OPTS -Dp=$P");
-  EXPECT_EQ(shell_options("-Da=b;id"), "'-Da=b;id'");
+TEST(Shell, LeavesOptionsThatAShellReadsAsTheyAreMeant) {
+  for (const std::string text :
+       {"-Xms1g  -Xmx2g", " $JAVA_OPTS -Dp=$P ", "-Da='x $y'  -Db=\"$B c\"", "-Xlog:gc*:file=/x", ""}) {
+    EXPECT_EQ(shell_options(text), text);
+  }
+}
+
+TEST(Shell, QuotesOptionsThatAShellWouldTakeForMore) {
+  EXPECT_EQ(shell_options("-Da='x y'\n-Db=\"$B c\" -Dc=d\\ e"), "-Da='x y' -Db=\"$B c\" '-Dc=d e'");
+  EXPECT_EQ(shell_options("-Da=b;id -Dc=`id`"), "'-Da=b;id' '-Dc=`id`'");
+  EXPECT_EQ(shell_options("-Da='$(A)' * '$$'"), "'-Da=$''(A)' '*' '$''$'");
+  EXPECT_EQ(shell_options("-Da=$A;b'$C'"), "\"-Da=$A;b\"'$C'");
   EXPECT_EQ(shell_options("it's open"), R"('it'"'"'s' open)");
-  EXPECT_EQ(shell_options(" \n"), "");
 }
 
 }  // namespace
