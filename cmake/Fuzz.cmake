@@ -13,6 +13,7 @@ function(fmesh_fuzzer name)
   add_dependencies(fuzzers fuzz_${name})
 endfunction()
 
+fmesh_fuzzer(command fmesh_plan)
 fmesh_fuzzer(documents fmesh_model)
 fmesh_fuzzer(entry fmesh_stream)
 fmesh_fuzzer(journal fmesh_stream_log fmesh_memory_disk)
