@@ -16,7 +16,7 @@ namespace fmesh::plan {
 struct PodCommand {
   std::vector<std::string> command;                // of the main container
   std::vector<boost::json::object> env;            // what the runtime needs on top (Go: LOGGING_LEVEL)
-  std::vector<boost::json::object> volumes;        // log ConfigMaps
+  std::vector<boost::json::object> volumes;        // log ConfigMaps, what the downloader fetches into
   std::vector<boost::json::object> volume_mounts;  // of the main container
   std::optional<boost::json::object> downloader;   // init container without mounts of the user, if options say so
 };

@@ -146,6 +146,12 @@ Result<Package> plan_package(const model::Component& component, const PackageSou
   }
   const std::filesystem::path path = std::filesystem::path(below_pulsar(source.path)).lexically_normal();
   const std::string file = path.filename().string();
+  if (file.empty() || path.string().find(':') != std::string::npos) {
+    return fail(ErrorKind::kFixInput,
+                component.name() + ": spec." + source.field + " is '" + source.path +
+                    "', where no file can be mounted; expected the path of a file without ':'",
+                component.origin.place(component.path));
+  }
   out.path = path.string();
   out.downloader = make_downloader(spec, source.location, std::string(kDownloadFolder) + "/" + file);
   out.volumes.push_back({{"name", kDownloadVolume}, {"emptyDir", json::object{}}});

@@ -27,7 +27,7 @@ struct Package {
   std::vector<boost::json::object> volumes, volume_mounts;  // of the pod, of the main container
 };
 
-// Errors: kFixInput for a path with $NAME that an init container should put in place.
+// Errors: kFixInput for a path at which an init container's file can't be mounted: with $NAME, a folder, with ':'.
 Result<Package> plan_package(const model::Component& component, const PackageSource& source, bool init_container);
 
 // The command that fetches `location` to `target` (a path), with what the image has. The last part of it is one simple

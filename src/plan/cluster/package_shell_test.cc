@@ -65,6 +65,7 @@ class PodPackageInShell : public PodCommandInShell {
   std::vector<StubCall> run_downloader(const Component& component) {
     const auto command = make_pod_command(component, init_containers(), kUid);
     EXPECT_TRUE(command && command->downloader);
+    if (!command || !command->downloader) return {};
     Words words;
     for (const json::value& word : command->downloader->at("command").as_array()) words.emplace_back(word.as_string());
     std::vector<StubCall> calls = pod.run(words, kEnvironment);
@@ -179,7 +180,7 @@ TEST_F(PodPackageInShell, AnInitContainerFetchesForEveryRuntime) {
   pod.stub("bin/wget");
   for (const std::string& text : kNasty) {
     SCOPED_TRACE(text);
-    if (text.find('/') != std::string::npos) continue;  // the last part of the path is the file's name
+    if (text.find_first_of("/:") != std::string::npos) continue;  // folders, and what no mount may have
     Component function = component(model::Kind::kFunction);
     function.spec.generic_runtime = model::GenericRuntime{
         .function_file = text, .function_file_location = "https://h/" + text, .language = "nodejs", .log = {}};
@@ -211,6 +212,8 @@ TEST(PodPackage, IsMountedAloneWhereTheRuntimeLooks) {
   const auto refused = make_pod_command(fetched("function://x", "$MARK.jar"), options, kUid);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().text(), HasSubstr("spec.java.jar is '$MARK.jar'"));
+  EXPECT_FALSE(make_pod_command(fetched("function://x", "lib/"), options, kUid));
+  EXPECT_FALSE(make_pod_command(fetched("function://x", "a:b.jar"), options, kUid));
 }
 
 TEST(PodPackage, KnowsUpstreamsImagesThatHaveTools) {

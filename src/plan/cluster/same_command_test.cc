@@ -39,6 +39,7 @@ TEST(SameCommand, SeesEveryOtherDifference) {
   EXPECT_FALSE(same("java --pending_async_requests 999", "java"));
   EXPECT_FALSE(same("run ${A:-x}", "run $A"));
   EXPECT_FALSE(same("run '$$A'", "run '$''$A'")) << "the kubelet makes $ of the first";
+  EXPECT_FALSE(same("run '$(POD_NAME)'", "run '$''(POD_NAME)'")) << "the kubelet replaces the first";
   EXPECT_FALSE(same("run 'a", "run  'a")) << "what can't be read is compared as text";
   EXPECT_FALSE(same_command({"sh", "-c", "x"}, {"bash", "-c", "x"}));
   EXPECT_FALSE(same_command({"run", "x"}, {"run", "y"}));

@@ -134,10 +134,19 @@ class Parser {
 }  // namespace
 
 std::string kubelet_reduced(std::string_view text) {
+  const auto in_name = [](char c) { return is_name_character(c) || c == '.' || c == '-'; };
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
+    const char next = text[i] == '$' && i + 1 < text.size() ? text[i + 1] : '\0';
+    size_t end = i + 2;
+    while (next == '(' && end < text.size() && in_name(text[end])) ++end;
+    if (next == '(' && end > i + 2 && end < text.size() && text[end] == ')') {
+      out.append(kExpansionBegin).append("kubelet:").append(text.substr(i + 2, end - i - 2)).append(kExpansionEnd);
+      i = end;
+      continue;
+    }
     out += text[i];
-    if (text[i] == '$' && i + 1 < text.size() && text[i + 1] == '$') ++i;
+    if (next == '$') ++i;
   }
   return out;
 }

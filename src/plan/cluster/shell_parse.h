@@ -20,7 +20,7 @@ struct ShellToken {
   bool operator==(const ShellToken&) const = default;
 };
 
-// What the kubelet makes of `text` first: $$ is $.
+// What the kubelet makes of `text` first: $$ is $, and $(NAME), which it may replace by a variable, is a mark.
 std::string kubelet_reduced(std::string_view text);
 
 // None if a quote or a bracket is not closed.
