@@ -12,10 +12,12 @@ function(fmesh_room path)
   if(path STREQUAL "stream")
     list(FILTER sources EXCLUDE REGEX "/stream/(log|pulsar)/")
   endif()
-  list(FILTER sources EXCLUDE REGEX "/sim/memory_disk\\.cc$") # a library of its own
+  list(FILTER sources EXCLUDE REGEX "/sim/memory_disk\\.cc$") # libraries of their own
+  list(FILTER sources EXCLUDE REGEX "/sim/kube/[a-z_]*[^t]\\.cc$")
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "/sim/kube/") # a library of its own
   set(main ${sources})
   list(FILTER main INCLUDE REGEX "/main\\.cc$")
   list(FILTER sources EXCLUDE REGEX "/main\\.cc$")

@@ -1,0 +1,13 @@
+// Times as Kubernetes writes them: RFC 3339 in UTC, to the second or (MicroTime of leases and events) to the
+// microsecond.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace fmesh::kube {
+
+std::string time_text(int64_t wall_ms);        // "2026-01-31T23:59:59Z"
+std::string micro_time_text(int64_t wall_ms);  // "2026-01-31T23:59:59.123000Z"
+
+}  // namespace fmesh::kube
