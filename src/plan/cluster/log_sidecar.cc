@@ -99,7 +99,7 @@ json::array environment(const model::ComponentSpec& spec, const model::PulsarMes
 std::optional<json::object> make_log_sidecar(const model::Component& component) {
   const model::ComponentSpec& spec = component.spec;
   if (spec.log_topic.empty() || !logs_by_sidecar(spec)) return std::nullopt;
-  const model::PulsarMessaging messaging = spec.pulsar.value_or(model::PulsarMessaging{});
+  model::PulsarMessaging messaging = spec.pulsar.value_or(model::PulsarMessaging{});
   const std::string command = "echo \"" + configuration() + "\" > " + kFilebeatConfig +
                               " && /usr/share/filebeat/filebeat -e -c " + kFilebeatConfig;
   json::array mounts;
@@ -110,6 +110,8 @@ std::optional<json::object> make_log_sidecar(const model::Component& component) 
   json::object out{{"name", "filebeat"},
                    {"image", spec.filebeat_image.empty() ? kFilebeatImage : spec.filebeat_image},
                    {"command", json::array{"/bin/sh", "-c", "--", command}}};
+  // Upstream has the two Secrets the other way round here.
+  std::swap(messaging.auth_secret, messaging.tls_secret);
   if (json::array sources = env_from(messaging, main_place()); !sources.empty()) {
     out.emplace("envFrom", std::move(sources));
   }

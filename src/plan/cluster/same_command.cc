@@ -97,20 +97,24 @@ std::vector<std::string> filebeat_settings(std::string_view text) {
   return {words.begin(), words.end()};
 }
 
-// echo <configuration> > <path>: the configuration becomes what it says.
+// echo <configuration> > <path>: the configuration becomes what it says. It may be several words, which echo joins.
 void replace_configurations(std::vector<ShellToken>& tokens) {
-  for (size_t i = 0; i + 3 < tokens.size(); ++i) {
-    if (tokens[i].text != "echo" || tokens[i + 2].text != ">" || !tokens[i + 2].is_operator) continue;
-    const std::string& path = tokens[i + 3].text;
-    const bool configuration = path.ends_with(".xml") || path.ends_with(".yaml") || path.ends_with(".ini");
-    if (!configuration) continue;
-    std::string text = "settings:";
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i].text != "echo") continue;
+    std::string configuration;
+    size_t end = i + 1;
+    for (; end < tokens.size() && !tokens[end].is_operator; ++end) configuration += tokens[end].text + " ";
+    if (end + 1 >= tokens.size() || tokens[end].text != ">") continue;
+    const std::string& path = tokens[end + 1].text;
+    if (!path.ends_with(".xml") && !path.ends_with(".yaml") && !path.ends_with(".ini")) continue;
     const bool filebeat = path.ends_with(kFilebeatSuffix);
-    for (const std::string& setting :
-         filebeat ? filebeat_settings(tokens[i + 1].text) : log_settings(tokens[i + 1].text)) {
+    std::string text = "settings:";
+    for (const std::string& setting : filebeat ? filebeat_settings(configuration) : log_settings(configuration)) {
       text += " " + setting;
     }
-    tokens[i + 1].text = std::move(text);
+    const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(i) + 1;
+    tokens.erase(begin, tokens.begin() + static_cast<std::ptrdiff_t>(end));
+    tokens.insert(begin, {.text = std::move(text), .is_operator = false});
   }
 }
 

@@ -51,6 +51,8 @@ TEST(SameCommand, ComparesLogConfigurationsByTheirSettings) {
   EXPECT_FALSE(same("echo \"<Root level='WARN'/>\" > /c/log.xml", "echo \"<Root level='INFO'/>\" > /c/log.xml"));
   EXPECT_FALSE(same("echo \"<size>10MB</size>\" > /c/log.xml", "echo \"<size>50MB</size>\" > /c/log.xml"));
   EXPECT_FALSE(same("echo \"args=('f', 'D', 1, 5)\" > /c/log.ini", "echo \"args=('f', 'D', 30, 5)\" > /c/log.ini"));
+  EXPECT_TRUE(same("echo \"<schedule>\"0 0 0 1 \\* \\? \\*\"</schedule>\" > /c/log.xml",
+                   "echo \"<Cron schedule='0 0 0 1 * ? *'/>\" > /c/log.xml"));
   EXPECT_FALSE(same("echo INFO > /c/a.xml", "echo INFO > /c/b.xml"));
   EXPECT_FALSE(same("echo INFO > /c/a.txt", "echo 'INFO ' > /c/a.txt"));
 }
