@@ -40,4 +40,15 @@ void apply_component_defaults(ComponentSpec& spec, Kind kind, const std::string&
   default_resources(spec.resources);
 }
 
+void apply_essential_defaults(ComponentSpec& spec, const std::string& resource_name) {
+  const auto fill = [](std::string& field, const std::string& value) {
+    if (field.empty()) field = value;
+  };
+  fill(spec.name, resource_name);
+  fill(spec.tenant, "public");
+  fill(spec.name_space, "default");
+  fill(spec.cluster_name, "kubernetes");
+  if (!spec.replicas) spec.replicas = spec.min_replicas.value_or(1);
+}
+
 }  // namespace fmesh::model

@@ -1,5 +1,6 @@
 #include "model/live.h"
 
+#include "model/defaults.h"
 #include "model/fields.h"
 
 namespace fmesh::model {
@@ -45,7 +46,7 @@ LiveResource read_live(std::string_view json_text) {
     out.kind = Kind::kFunctionMesh;
     out.mesh = std::move(set.meshes.front());
     out.metadata = out.mesh->metadata;
-    out.items = std::move(set.components);
+    for (Component& item : set.components) out.items.push_back(without_defaults(std::move(item)));
     root = out.mesh->origin.root;
     out.mesh_status = read_status<MeshStatus>(*root, out.kind);
   } else if (!set.backend_configs.empty()) {
@@ -54,7 +55,8 @@ LiveResource read_live(std::string_view json_text) {
     out.metadata = out.backend_config->metadata;
     root = out.backend_config->origin.root;
   } else if (!set.components.empty()) {
-    out.component = std::move(set.components.front());
+    out.component = without_defaults(std::move(set.components.front()));
+    apply_essential_defaults(out.component->spec, out.component->metadata.name);
     out.kind = out.component->kind;
     out.metadata = out.component->metadata;
     root = out.component->origin.root;

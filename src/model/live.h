@@ -20,10 +20,11 @@ struct LiveResource {
   bool being_deleted = false;
   std::vector<std::string> finalizers;
 
-  // Which of these is there follows from the kind; none if the text is no resource of ours. Defaults are applied.
-  std::optional<Component> component;  // Function, Source, Sink
+  // Which of these is there follows from the kind; none if the text is no resource of ours. Defaults of admission are
+  // not applied: what is not stored was left out on purpose, or before there was admission, and pods have to stay.
+  std::optional<Component> component;  // Function, Source, Sink; essential defaults are applied (defaults.h)
   std::optional<Mesh> mesh;            // FunctionMesh
-  std::vector<Component> items;        // of the mesh: names "<mesh>-<item>", in its namespace
+  std::vector<Component> items;        // of the mesh: names "<mesh>-<item>", in its namespace; specs as written
   std::optional<BackendConfig> backend_config;
 
   ComponentStatus component_status;  // as it is there; empty without one

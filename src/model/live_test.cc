@@ -24,7 +24,7 @@ TEST(Live, ReadsWhatTheApiServerHoldsAndPassesOverTheRest) {
   ASSERT_TRUE(live.component);
   EXPECT_EQ(live.component->spec.class_name, "C");
   EXPECT_EQ(live.component->spec.input.topics, std::vector<std::string>{"t"});
-  EXPECT_EQ(live.component->spec.tenant, "public");  // defaults are applied
+  EXPECT_EQ(live.component->spec.tenant, "public");
   EXPECT_EQ(live.component_status.observed_generation, 2);
   EXPECT_EQ(live.component_status.conditions.at("StatefulSet").condition, "StatefulSetReady");
   EXPECT_FALSE(live.findings.ok());
@@ -42,6 +42,22 @@ TEST(Live, ReadsAMeshWithItsItemsAndStatus) {
   EXPECT_EQ(live.items[0].metadata.name, "m-a");
   EXPECT_EQ(live.items[1].kind, Kind::kSink);
   EXPECT_EQ(live.mesh_status.function_conditions.at("a").status, "True");
+}
+
+TEST(Live, FillsInWhatNoPodCanDoWithoutAndNothingThatWouldChangePods) {
+  const LiveResource live = read_live(R"({"apiVersion": "compute.functionmesh.io/v1alpha1", "kind": "Function",
+    "metadata": {"name": "f"}, "spec": {"minReplicas": 2, "logTopic": "l"}})");
+  const ComponentSpec& spec = live.component->spec;
+  EXPECT_EQ(spec.name, "f");
+  EXPECT_EQ(spec.cluster_name, "kubernetes");
+  EXPECT_EQ(spec.replicas, 2);
+  EXPECT_EQ(spec.resources, ResourceRequirements());
+  EXPECT_FALSE(spec.max_pending_async_requests);
+  EXPECT_EQ(spec.log_topic_agent, "");
+  const LiveResource mesh = read_live(R"({"apiVersion": "compute.functionmesh.io/v1alpha1", "kind": "FunctionMesh",
+    "metadata": {"name": "m"}, "spec": {"functions": [{"name": "a"}]}})");
+  EXPECT_EQ(mesh.items.at(0).spec.tenant, "");
+  EXPECT_FALSE(mesh.items.at(0).spec.replicas);
 }
 
 TEST(Live, GivesNothingForTextThatIsNoResourceOfOurs) {

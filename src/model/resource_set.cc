@@ -370,6 +370,20 @@ class SetReader {
   ResourceSet& set_;
 };
 
+const Node* node_at(const Node& root, const Path& path) {
+  const Node* node = &root;
+  for (const Path::Step& step : path.steps()) {
+    if (const size_t* index = std::get_if<size_t>(&step)) {
+      if (node->type != Node::Type::kSequence || *index >= node->items.size()) return nullptr;
+      node = &node->items[*index];
+    } else {
+      node = node->type == Node::Type::kMapping ? node->find(std::get<std::string>(step)) : nullptr;
+    }
+    if (!node) return nullptr;
+  }
+  return node;
+}
+
 std::vector<std::string> expand_folder(const std::string& path) {
   std::error_code error;
   if (path == "-" || !std::filesystem::is_directory(path, error)) return {path};
@@ -388,6 +402,15 @@ Place Origin::place(const Path& path) const {
   if (!root) return {file, 0, 0};
   const Spot spot = find_spot(*root, path);
   return {file, spot.line, spot.column};
+}
+
+Component without_defaults(Component component) {
+  const Node* node = component.origin.root ? node_at(*component.origin.root, component.path) : nullptr;
+  if (!node) return component;
+  component.spec = {};
+  Reader reader(component.origin.file, static_cast<Kinds>(component.kind));  // its findings are there already
+  reader.read(struct_info<ComponentSpec>(), &component.spec, *node, component.path);
+  return component;
 }
 
 int32_t Origin::length(const Path& path) const { return root ? find_spot(*root, path).length : 1; }

@@ -77,6 +77,9 @@ ResourceSet read_files(const std::vector<std::string>& paths);
 // The same for one text; `file` is its name in findings, and decides by its suffix .json between YAML and JSON.
 ResourceSet read_text(std::string file, std::string text);
 
+// `component` as its document has it, without the defaults that reading applies. One made by code stays as it is.
+Component without_defaults(Component component);
+
 // The full name of a stream: "orders" -> persistent://public/default/orders. A name that is not valid is returned as it
 // is.
 std::string full_topic_name(std::string_view name);

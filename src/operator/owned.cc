@@ -5,6 +5,7 @@
 #include <array>
 #include <boost/json.hpp>
 
+#include "model/defaults.h"
 #include "model/fields.h"
 #include "model/live.h"
 #include "operator/compare.h"
@@ -135,8 +136,9 @@ class Decision {
     if (!is_child()) return *spec;
     const model::LiveResource live = model::read_live(json::serialize(object));
     if (!live.component) return *spec;
-    return model::write(model::struct_info<model::ComponentSpec>(), &live.component->spec,
-                        static_cast<model::Kinds>(live.kind));
+    model::ComponentSpec admitted = live.component->spec;
+    model::apply_component_defaults(admitted, live.kind, live.metadata.name);
+    return model::write(model::struct_info<model::ComponentSpec>(), &admitted, static_cast<model::Kinds>(live.kind));
   }
 
   // What differs and matters: the spec, our labels, the owner.

@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include "model/defaults.h"
 #include "model/fields.h"
 #include "plan/cluster/autoscaler.h"
 #include "plan/cluster/backend.h"
@@ -31,22 +32,6 @@ json::array owner_references(const Owner& owner) {
                        {"uid", owner.uid},
                        {"controller", true},
                        {"blockOwnerDeletion", true}}};
-}
-
-// The component as the pod sees it: what upstream's operator takes for granted, and dies without, is there. Admission
-// fills in more; what it left out was left out on purpose, or there is no admission.
-model::Component complete(const model::Component& component) {
-  model::Component out = component;
-  model::ComponentSpec& spec = out.spec;
-  const auto fill = [](std::string& field, const std::string& value) {
-    if (field.empty()) field = value;
-  };
-  fill(spec.name, component.metadata.name);
-  fill(spec.tenant, "public");
-  fill(spec.name_space, "default");
-  fill(spec.cluster_name, "kubernetes");
-  if (!spec.replicas) spec.replicas = spec.min_replicas.value_or(1);
-  return out;
 }
 
 class Objects {
@@ -109,7 +94,8 @@ class Objects {
 
 Result<ClusterObjects> make_cluster_objects(const model::Component& given, const BackendConfigs& backend,
                                             const ClusterOptions& options, const std::string& uid) {
-  const model::Component component = complete(given);
+  model::Component component = given;
+  model::apply_essential_defaults(component.spec, component.metadata.name);
   FMESH_TRY(const PodCommand command, make_pod_command(component, options, uid));
   if (!component.spec.pulsar || component.spec.pulsar->pulsar_config.empty()) {
     return refuse_field(component, "pulsar.pulsarConfig",

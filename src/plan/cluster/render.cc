@@ -6,42 +6,20 @@
 #include <set>
 #include <tuple>
 
-#include "model/fields.h"
+#include "model/defaults.h"
 
 namespace fmesh::plan {
 namespace {
 
 namespace json = boost::json;
 
-const model::Node* node_at(const model::Node& root, const model::Path& path) {
-  const model::Node* node = &root;
-  for (const model::Path::Step& step : path.steps()) {
-    if (const size_t* index = std::get_if<size_t>(&step)) {
-      if (node->type != model::Node::Type::kSequence || *index >= node->items.size()) return nullptr;
-      node = &node->items[*index];
-    } else {
-      node = node->type == model::Node::Type::kMapping ? node->find(std::get<std::string>(step)) : nullptr;
-    }
-    if (!node) return nullptr;
-  }
-  return node;
-}
-
-// The component without the defaults that reading applies: what the API server would have without admission.
-model::Component as_written(model::Component component, const std::string& name_space) {
-  if (component.metadata.name_space.empty()) component.metadata.name_space = name_space;
-  const model::Node* node = component.origin.root ? node_at(*component.origin.root, component.path) : nullptr;
-  if (!node) return component;
-  component.spec = {};
-  model::Reader reader(component.origin.file, static_cast<model::Kinds>(component.kind));
-  reader.read(model::struct_info<model::ComponentSpec>(), &component.spec, *node, component.path);
-  return component;
-}
-
 class SetRenderer {
  public:
-  SetRenderer(const model::ResourceSet& resources, const ClusterOptions& options, const std::string& name_space)
-      : resources_(resources), options_(options), name_space_(name_space) {}
+  SetRenderer(const model::ResourceSet& resources, const RenderOptions& options)
+      : resources_(resources),
+        options_(options.cluster),
+        name_space_(options.name_space),
+        admitted_(options.admitted) {}
 
   Rendered run() {
     find_last();
@@ -52,7 +30,7 @@ class SetRenderer {
       const bool last =
           last_component_[{component.kind, space(component.metadata), component.metadata.name}] == &component;
       if (component.mesh.empty() && last && is_managed(component.metadata)) {
-        add_objects(as_written(component, name_space_));
+        add_objects(as_written(component));
       }
     }
     return std::move(out_);
@@ -63,6 +41,12 @@ class SetRenderer {
 
   const std::string& space(const model::Metadata& metadata) const {
     return metadata.name_space.empty() ? name_space_ : metadata.name_space;
+  }
+
+  model::Component as_written(const model::Component& component) const {
+    model::Component out = model::without_defaults(component);
+    out.metadata.name_space = space(component.metadata);
+    return out;
   }
 
   void find_last() {
@@ -88,13 +72,14 @@ class SetRenderer {
                            mesh.metadata.name, component.spec.name));
         continue;
       }
-      const model::Component child = as_written(component, name_space_);
+      const model::Component child = as_written(component);
       out_.objects.push_back(make_mesh_child(child, {"FunctionMesh", mesh.metadata.name, kUidPlaceholder}));
       add_objects(child);
     }
   }
 
-  void add_objects(const model::Component& component) {
+  void add_objects(model::Component component) {
+    if (admitted_) model::apply_component_defaults(component.spec, component.kind, component.metadata.name);
     const BackendConfigs backend{
         .global = find_config(options_.global_backend_config_namespace, options_.global_backend_config),
         .namespaced = find_config(component.metadata.name_space, options_.namespaced_backend_config)};
@@ -130,6 +115,7 @@ class SetRenderer {
   const model::ResourceSet& resources_;
   const ClusterOptions& options_;
   const std::string& name_space_;
+  const bool admitted_;
   std::map<Name, const model::Mesh*> last_mesh_;
   std::map<Name, const model::BackendConfig*> last_config_;
   std::map<std::tuple<model::Kind, std::string, std::string>, const model::Component*> last_component_;
@@ -143,8 +129,8 @@ bool is_managed(const model::Metadata& metadata) {
   return found == metadata.annotations.end() || found->second != "false";
 }
 
-Rendered render_set(const model::ResourceSet& resources, const ClusterOptions& options, const std::string& name_space) {
-  return SetRenderer(resources, options, name_space).run();
+Rendered render_set(const model::ResourceSet& resources, const RenderOptions& options) {
+  return SetRenderer(resources, options).run();
 }
 
 }  // namespace fmesh::plan

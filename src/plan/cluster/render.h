@@ -11,14 +11,20 @@ namespace fmesh::plan {
 
 inline constexpr const char* kUidPlaceholder = "{uid}";  // there is no resource yet that has one
 
+struct RenderOptions {
+  ClusterOptions cluster;
+  std::string name_space = "default";  // of resources that name none
+  bool admitted = false;               // specs have what admission fills in; else they are as written
+};
+
 struct Rendered {
   boost::json::array objects;   // by the order of the files; a mesh's children, then their objects
   model::Diagnostics findings;  // what can't be rendered; with an error, `objects` is not whole
 };
 
 // A later document of the same kind, namespace and name replaces an earlier one. A resource annotated
-// compute.functionmesh.io/managed: "false" gives nothing. `name_space` is that of resources that name none.
-Rendered render_set(const model::ResourceSet& resources, const ClusterOptions& options, const std::string& name_space);
+// compute.functionmesh.io/managed: "false" gives nothing.
+Rendered render_set(const model::ResourceSet& resources, const RenderOptions& options);
 
 // False for compute.functionmesh.io/managed: "false".
 bool is_managed(const model::Metadata& metadata);

@@ -20,9 +20,10 @@ std::string lower(std::string_view text) {
 }
 
 const std::vector<std::string_view>& keys() {
-  static const std::vector<std::string_view> names = {"runnerImages",          "runnerImagePullSecrets",
-                                                      "runnerImagePullPolicy", "imagePullPolicy",
-                                                      "resourceLabels",        "resourceAnnotations"};
+  static const std::vector<std::string_view> names = {
+      "runnerImages",    "runnerImagePullSecrets", "runnerImagePullPolicy",
+      "imagePullPolicy", "resourceLabels",         "resourceAnnotations",
+      "logLevel"};
   return names;
 }
 
@@ -44,6 +45,8 @@ class ConfigReader {
         config_.image_pull_policy = policy(entry);
       } else if (key == "imagepullpolicy") {
         other_policy_ = policy(entry);
+      } else if (key == "loglevel") {
+        continue;  // of the process, read elsewhere
       } else if (key == "resourcelabels") {
         config_.labels = strings(entry.value, entry.key);
       } else if (key == "resourceannotations") {
