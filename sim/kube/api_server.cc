@@ -51,7 +51,8 @@ ApiServer::~ApiServer() { *alive_ = false; }
 class ApiServer::ClientApi final : public kube::Api {
  public:
   ClientApi(ApiServer& server, std::shared_ptr<Client> client) : server_(server), client_(std::move(client)) {}
-  ~ClientApi() override { client_->cut = true; }
+  ~ClientApi() override { cut(); }
+  void cut() { client_->cut = true; }
   void send(Request request, std::function<void(Result<Response>)> done) override {
     server_.send_from(client_, std::move(request), std::move(done));
   }
@@ -66,6 +67,10 @@ class ApiServer::ClientApi final : public kube::Api {
 
 std::unique_ptr<kube::Api> ApiServer::connect(const std::string& actor) {
   return std::make_unique<ClientApi>(*this, std::make_shared<Client>(Client{.name = actor}));
+}
+
+void ApiServer::cut(kube::Api& client) {
+  if (auto* mine = dynamic_cast<ClientApi*>(&client)) mine->cut();
 }
 
 void ApiServer::send(Request request, std::function<void(Result<Response>)> done) {
@@ -151,7 +156,7 @@ void ApiServer::arrive(const std::shared_ptr<Client>& client, const Request& req
 
 Response ApiServer::carry_out(const Request& request, const std::string& actor) {
   const auto target = parse_target(request.target);
-  if (!target) return plain_not_found();
+  if (!target) return request.method == "GET" ? discover(request.target) : plain_not_found();
   if (request.method == "GET" && target->key.name.empty()) return list(*target);
   const int64_t before = database_.revision();
   Response response = registry_->carry_out(request, *target, actor);
@@ -160,6 +165,18 @@ Response ApiServer::carry_out(const Request& request, const std::string& actor) 
     controllers_->poke();
   }
   return response;
+}
+
+// "/apis/apps/v1": what is served there.
+Response ApiServer::discover(const std::string& path) const {
+  json::array resources;
+  for (const KindInfo& kind : kinds()) {
+    const std::string place = (kind.type.group.empty() ? "/api/" : "/apis/") + kind.type.api_version();
+    if (place != path) continue;
+    resources.push_back({{"name", kind.type.plural}, {"kind", kind.type.kind}, {"namespaced", kind.type.namespaced}});
+  }
+  if (resources.empty()) return plain_not_found();
+  return answer(200, {{"kind", "APIResourceList"}, {"apiVersion", "v1"}, {"resources", std::move(resources)}});
 }
 
 Response ApiServer::user(const Request& request) { return carry_out(request, "user"); }

@@ -70,6 +70,9 @@ class ApiServer final : public kube::Api {
   // A further client with a name of its own, for tests with several processes. Must not outlive the server.
   std::unique_ptr<kube::Api> connect(const std::string& actor);
 
+  // Such a client is cut off for good: it sends nothing and hears nothing.
+  void cut(kube::Api& client);
+
   // --- a person with kubectl: at once, without faults ---
   kube::Response user(const kube::Request& request);
   // Null if there is none.
@@ -124,6 +127,7 @@ class ApiServer final : public kube::Api {
   Fault fault_for(const std::shared_ptr<Client>& client, const kube::Request& request, bool write);
   kube::Response carry_out(const kube::Request& request, const std::string& actor);
   kube::Response list(const Target& target);
+  kube::Response discover(const std::string& path) const;
   void replicate();
   void advance(size_t replica, int64_t revision);
 
