@@ -22,6 +22,11 @@ const json::array& array_at(const json::value& object, kube::JsonPath path) {
   return found && found->is_array() ? found->get_array() : kNone;
 }
 
+// Nobody owns these, and there may be many.
+bool never_owned(const KindInfo& kind) {
+  return kind.type == kube::kEvent || kind.type == kube::kCoreEvent || kind.type == kube::kLease;
+}
+
 bool going(const json::value& object) { return kube::find(object, {"metadata", "deletionTimestamp"}); }
 
 bool has_finalizer(const json::value& object, std::string_view name) {
@@ -90,6 +95,7 @@ bool Controllers::idle() const {
 std::vector<Controllers::Found> Controllers::dependents(const std::string& uid) const {
   std::vector<Found> found;
   for (const KindInfo& kind : kinds()) {
+    if (never_owned(kind)) continue;
     for (const auto& [key, object] : database_.now().of(kind)) {
       for (const json::value& reference : array_at(*object, {"metadata", "ownerReferences"})) {
         if (kube::string_at(reference, {"uid"}) == uid) found.push_back({&kind, key, object});
@@ -114,6 +120,7 @@ bool Controllers::exists(const json::value& reference, const std::string& name_s
 
 std::optional<Controllers::Action> Controllers::next_garbage() const {
   for (const KindInfo& kind : kinds()) {
+    if (never_owned(kind)) continue;
     for (const auto& [key, object] : database_.now().of(kind)) {
       const Found found{&kind, key, object};
       std::optional<Action> action;
