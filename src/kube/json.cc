@@ -9,21 +9,18 @@
 namespace fmesh::kube {
 namespace json = boost::json;
 
-Result<json::value> read_json(std::string_view text) {
+Result<json::value> read_json(std::string_view text, json::storage_ptr storage) {
   json::parse_options options;
   options.max_depth = kJsonDepthMax;
   json::error_code error;
-  json::value value;
   try {
-    value = json::parse(text, error, {}, options);
+    json::value value = json::parse(text, error, std::move(storage), options);
+    if (!error) return value;
   } catch (const std::exception& exception) {  // too large for Boost.JSON
     return fail(ErrorKind::kRetryLater, fmt::format("the API server's JSON can't be read: {}", exception.what()));
   }
-  if (error) {
-    return fail(ErrorKind::kRetryLater,
-                fmt::format("the API server sent {} bytes that are no JSON: {}", text.size(), error.message()));
-  }
-  return value;
+  return fail(ErrorKind::kRetryLater,
+              fmt::format("the API server sent {} bytes that are no JSON: {}", text.size(), error.message()));
 }
 
 std::string write_json(const json::value& value) { return model::write_json(value); }

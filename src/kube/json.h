@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/json/fwd.hpp>
+#include <boost/json/storage_ptr.hpp>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -15,7 +16,8 @@ namespace fmesh::kube {
 inline constexpr size_t kJsonDepthMax = 200;  // custom resources may nest; recursion over a value is bounded by it
 
 // Errors: kRetryLater: what came is no JSON, or was cut off.
-Result<boost::json::value> read_json(std::string_view text);
+// `storage`: where the value lives; a monotonic resource makes short-lived values cheap.
+Result<boost::json::value> read_json(std::string_view text, boost::json::storage_ptr storage = {});
 std::string write_json(const boost::json::value& value);
 
 using JsonPath = std::initializer_list<std::string_view>;

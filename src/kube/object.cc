@@ -64,22 +64,20 @@ Result<ObjectPtr> Object::make(const json::value& value) {
       break;
     }
   }
-  json::object slim;
-  slim.reserve(whole->size());
+  std::string& text = object->text_;
   for (const auto& [key, part] : *whole) {
-    if (key == "metadata") {
-      slim[key] = slim_metadata(part.get_object());
-    } else {
-      slim[key] = part;
-    }
+    text += text.empty() ? '{' : ',';
+    text += write_json(key);
+    text += ':';
+    text += key == "metadata" ? write_json(slim_metadata(part.get_object())) : write_json(part);
   }
-  object->text_ = write_json(slim);
+  text += '}';
   object->text_.shrink_to_fit();
   return ObjectPtr(std::move(object));
 }
 
-json::value Object::json() const {
-  Result<json::value> value = read_json(text_);
+json::value Object::json(json::storage_ptr storage) const {
+  Result<json::value> value = read_json(text_, std::move(storage));
   return value ? std::move(*value) : json::value();  // our own text: always readable
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <boost/json/fwd.hpp>
+#include <boost/json/storage_ptr.hpp>
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -76,7 +77,7 @@ class Object {
   const std::string& owner_name() const { return owner_name_; }
   // The whole object as compact JSON text, and parsed anew.
   const std::string& text() const { return text_; }
-  boost::json::value json() const;
+  boost::json::value json(boost::json::storage_ptr storage = {}) const;
 
  private:
   ObjectKey key_;

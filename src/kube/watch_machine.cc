@@ -12,6 +12,7 @@ namespace fmesh::kube {
 namespace json = boost::json;
 namespace {
 
+constexpr size_t kScratchBytes = 64 * 1024;  // of one event as a tree; larger ones spill to the heap
 constexpr int64_t kBackoffFirstMs = 500;
 constexpr int64_t kBackoffMaxMs = 30'000;
 constexpr int64_t kHealthyMs = 20'000;  // a stream that lived so long makes earlier failures forgotten
@@ -196,7 +197,10 @@ WatchEvents WatchMachine::on_data(std::string_view piece, int64_t now_ns) {
 
 void WatchMachine::take_line(std::string_view line, int64_t now_ns, WatchEvents& events) {
   if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
-  Result<json::value> event = read_json(line);
+  // Most events are read once and dropped again: their tree need not visit the heap.
+  std::vector<unsigned char> scratch(kScratchBytes);
+  json::monotonic_resource memory(scratch.data(), scratch.size());
+  Result<json::value> event = read_json(line, &memory);
   if (!event) return unreadable(event.error().text(), now_ns);
   const std::string type(string_at(*event, {"type"}));
   json::value* object = find(*event, {"object"});

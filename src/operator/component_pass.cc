@@ -21,6 +21,10 @@ bool is_false(const model::StringMap& map, const char* name) {
   return found != map.end() && found->second == "false";
 }
 
+std::string settled_status(const json::value& wanted, const json::value* there) {
+  return fingerprint(wanted) + (there ? fingerprint(*there) : "");
+}
+
 bool has_finalizer(const model::LiveResource& live) {
   return std::find(live.finalizers.begin(), live.finalizers.end(), kCleanupFinalizer) != live.finalizers.end();
 }
@@ -47,9 +51,11 @@ Step ComponentPass::next() {
     live_ = model::read_live(resource_->text());
     live_version_ = resource_->resource_version();
     objects_.reset();
+    fine_.clear();
   }
   if (!live_->component || is_false(live_->metadata.annotations, kManaged)) return {};
   if (live_->being_deleted) return delete_step();
+  if (status_written_) return after_status_step();
   if (finalizer_refused_) return {.failed = true};
   if (asks_for_cleanup(*live_) != has_finalizer(*live_)) return finalizer_step(asks_for_cleanup(*live_));
   look_ = {};
@@ -69,6 +75,7 @@ void ComponentPass::find_circumstances() {
   const std::string namespaced_revision = namespaced ? namespaced->resource_version() : "";
   if (!objects_ || look_versions_ != std::pair(global_revision, namespaced_revision)) {
     look_versions_ = {global_revision, namespaced_revision};
+    fine_.clear();
     global_ = global ? model::read_live(global->text()).backend_config : std::nullopt;
     namespaced_ = namespaced ? model::read_live(namespaced->text()).backend_config : std::nullopt;
     objects_ = plan::make_cluster_objects(
@@ -83,12 +90,16 @@ void ComponentPass::find_circumstances() {
                              silent(namespaced_, before_.namespaced_backend_config_revision, namespaced_revision);
   circumstances_.owner = {std::string(type_.kind), key_.name, live_->uid};
   circumstances_.hold = !new_generation && (paused || other_backend);
+  const bool spec_changed = before_.adopted_spec.empty() ? new_generation : before_.adopted_spec != spec_fingerprint();
+  circumstances_.adopt = !spec_changed && !is_true(live_->metadata.annotations, kApplyPendingChange);
+}
+
+// Of the spec without its size.
+std::string ComponentPass::spec_fingerprint() const {
   model::ComponentSpec spec = live_->component->spec;
   spec.replicas.reset();
-  spec_fingerprint_ = fingerprint(
+  return fingerprint(
       model::write(model::struct_info<model::ComponentSpec>(), &spec, static_cast<model::Kinds>(live_->kind)));
-  const bool spec_changed = before_.adopted_spec.empty() ? new_generation : before_.adopted_spec != spec_fingerprint_;
-  circumstances_.adopt = !spec_changed && !is_true(live_->metadata.annotations, kApplyPendingChange);
 }
 
 std::optional<Step> ComponentPass::objects_step() {
@@ -115,10 +126,14 @@ std::optional<Step> ComponentPass::objects_step() {
 
 std::optional<Step> ComponentPass::bring(const Wanted& wanted) {
   const std::string kind(wanted.type->kind);
+  const kube::ObjectPtr live = world_.of(*wanted.type).get(wanted.key);
+  if (const auto known = fine_.find(kind); known != fine_.end() && known->second == live) {
+    look_.seen[kind] = {.wanted = wanted.object.has_value(), .exists = live != nullptr, .in_order = live != nullptr};
+    return std::nullopt;
+  }
   Deed deed = decide(world_, wanted, circumstances_);
   Seen& seen = look_.seen[kind];
   seen.wanted = wanted.object.has_value();
-  const kube::ObjectPtr live = world_.of(*wanted.type).get(wanted.key);
   seen.exists = live != nullptr;
   if (const auto refused = refused_.find(kind); refused != refused_.end()) {
     seen.in_order = false;
@@ -136,6 +151,7 @@ std::optional<Step> ComponentPass::bring(const Wanted& wanted) {
   }
   switch (deed.kind) {
     case Deed::Kind::kNothing:
+      fine_[kind] = live;
       seen.in_order = seen.exists;
       return std::nullopt;
     case Deed::Kind::kWrite:
@@ -187,26 +203,31 @@ Step ComponentPass::status_step() {
   const kube::ObjectPtr set =
       world_.stateful_sets.get({key_.name_space, plan::stateful_set_name(live_->kind, key_.name)});
   StatusInput input{*live_, before_, look_, set, look_versions_.first, look_versions_.second, circumstances_.hold};
-  if (set && circumstances_.adopt) input.adopted_spec = is_marked(set) ? "" : spec_fingerprint_;
-  const json::value wanted = write_status(make_component_status(input));
+  if (set && circumstances_.adopt) input.adopted_spec = is_marked(set) ? "" : spec_fingerprint();
+  status_ = write_status(make_component_status(input));
   json::value now = resource_->json();
   json::object& object = now.get_object();
   const json::value* there = object.if_contains("status");
-  const json::value nothing = json::object();
-  if (!status_differs(wanted, there ? *there : nothing)) return done;
-  // An older CRD lacks our fields and drops them.
-  const std::string state = fingerprint(wanted) + fingerprint(there ? *there : nothing);
-  const std::string settled_key = live_->uid + "/status";
-  if (const auto known = world_.settled.find(settled_key); known != world_.settled.end() && known->second == state) {
+  if (!there || status_differs(status_, *there)) {
+    const auto known = world_.settled.find(live_->uid + "/status");
+    if (known != world_.settled.end() && known->second == settled_status(status_, there)) return done;
+  } else {
     return done;
   }
-  if (status_written_) {
-    world_.settled[settled_key] = state;
-    return done;
-  }
-  object.insert_or_assign("status", wanted);
+  done_ = done;
+  object.insert_or_assign("status", status_);
   return {.kind = Step::Kind::kWrite,
           .write = {WriteVerb::kStatus, type_, key_, kube::update(type_, key_, now, "status"), live_->uid, "", ""}};
+}
+
+// The answer is in the world. Where it is not what was written, an older CRD lacks our fields and drops them.
+Step ComponentPass::after_status_step() {
+  const json::value now = resource_->json();
+  const json::value* there = now.get_object().if_contains("status");
+  if (there && status_differs(status_, *there)) {
+    world_.settled[resource_->uid() + "/status"] = settled_status(status_, there);
+  }
+  return done_;
 }
 
 // --- the end ---

@@ -24,10 +24,12 @@ class ComponentPass final : public Pass {
 
  private:
   void find_circumstances();
+  std::string spec_fingerprint() const;
   std::optional<Step> objects_step();
   std::optional<Step> bring(const Wanted& wanted);
   std::optional<Step> old_job_step();
   Step status_step();
+  Step after_status_step();
   Step finalizer_step(bool wanted);
   Step delete_step();
 
@@ -45,10 +47,12 @@ class ComponentPass final : public Pass {
   std::optional<Result<plan::ClusterObjects>> objects_;
   model::ComponentStatus before_;
   Circumstances circumstances_;
-  std::string spec_fingerprint_;
   Look look_;
 
   // Of this pass.
+  std::map<std::string, kube::ObjectPtr> fine_;  // kind -> the object that was in order
+  boost::json::value status_;                    // that was written last
+  Step done_;
   std::set<std::string> updated_;               // kinds
   std::map<std::string, std::string> refused_;  // kind -> what the API server said
   bool forbidden_ = false, status_refused_ = false, status_written_ = false, finalizer_refused_ = false;

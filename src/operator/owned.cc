@@ -18,6 +18,7 @@ namespace json = boost::json;
 
 // A StatefulSet has to be made anew to change one of these; its pods stay and are taken over.
 constexpr std::array<std::string_view, 3> kImmutable = {"serviceName", "podManagementPolicy", "volumeClaimTemplates"};
+constexpr size_t kScratchBytes = 32 * 1024;  // a StatefulSet as a tree; larger ones spill to the heap
 // `kubectl rollout restart` leaves this; taking it away would restart the pods once more.
 constexpr std::string_view kRestartedAt = "kubectl.kubernetes.io/restartedAt";
 
@@ -106,6 +107,15 @@ class Decision {
                                 live_->owner_kind(), live_->owner_name(), circumstances_.owner.kind)};
   }
 
+  // Whether nothing of `wanted` has to be taken from what lives.
+  bool reachable_as_it_is(const json::object& live) const {
+    if (is_child()) return false;
+    if (!is_stateful_set()) return true;
+    const json::object* live_selector = object_at(live, {"spec", "selector"});
+    const json::object* selector = object_at(*wanted_.object, {"spec", "selector"});
+    return live_selector && selector && *live_selector == *selector;
+  }
+
   // `wanted` with what can't or need not change taken from what lives.
   json::object reachable(const json::object& live) const {
     json::object wanted = *wanted_.object;
@@ -162,9 +172,13 @@ class Decision {
   }
 
   Deed change() const {
-    const json::value live_value = live_->json();
+    std::array<unsigned char, kScratchBytes> scratch;
+    json::monotonic_resource memory(scratch.data(), scratch.size());
+    const json::value live_value = live_->json(&memory);
     const json::object& live = live_value.get_object();
-    const json::object wanted = reachable(live);
+    const bool as_it_is = reachable_as_it_is(live);
+    const json::object changed = as_it_is ? json::object() : reachable(live);
+    const json::object& wanted = as_it_is ? *wanted_.object : changed;
     std::optional<json::value> found = differs(wanted, live);
     if (!found && ours()) return {};
     if (found && circumstances_.adopt && ours() && is_stateful_set() && !marked(live))

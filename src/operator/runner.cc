@@ -10,6 +10,19 @@ namespace json = boost::json;
 
 constexpr int64_t kNsPerMs = 1'000'000;
 
+// The same but for its version: what was dropped from it changed.
+bool same_but_version(const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+  if (!before || !after || before->uid() != after->uid()) return false;
+  const auto split = [](const kube::ObjectPtr& object) {
+    const std::string_view text = object->text();
+    const std::string version = "\"resourceVersion\":\"" + object->resource_version() + "\"";
+    const size_t at = text.find(version);
+    return at == std::string_view::npos ? std::pair(text, std::string_view())
+                                        : std::pair(text.substr(0, at), text.substr(at + version.size()));
+  };
+  return split(before) == split(after);
+}
+
 kube::WorkKey key_of(const kube::ResourceType& type, const kube::ObjectKey& key) {
   return {std::string(type.kind), key.name_space, key.name};
 }
@@ -41,12 +54,12 @@ void Runner::watch_world() {
 }
 
 void Runner::changed(const kube::ResourceType& type, const kube::ObjectPtr& before, const kube::ObjectPtr& after) {
+  if (same_but_version(before, after)) return;
   const kube::ObjectPtr& object = after ? after : before;
   if (type == kube::kBackendConfig) {
     backend_config_changed(object);
   } else if (type_of_kind(type.kind)) {
-    if (type != kube::kFunctionMesh || settings_.meshes)
-      queue_.add(key_of(type, object->key()), kube::Urgency::kChange);
+    if (type != kube::kFunctionMesh || settings_.meshes) add(key_of(type, object->key()));
   }
   if (before && before->owner_uid() != (after ? after->owner_uid() : "")) owner_changed(before);
   if (after) {
@@ -70,7 +83,12 @@ void Runner::changed(const kube::ResourceType& type, const kube::ObjectPtr& befo
 void Runner::owner_changed(const kube::ObjectPtr& object) {
   if (!type_of_kind(object->owner_kind())) return;
   if (object->owner_kind() == kube::kFunctionMesh.kind && !settings_.meshes) return;
-  queue_.add({object->owner_kind(), object->key().name_space, object->owner_name()}, kube::Urgency::kChange);
+  add({object->owner_kind(), object->key().name_space, object->owner_name()});
+}
+
+// A pass sees its own writes: they are no reason for another.
+void Runner::add(const kube::WorkKey& key) {
+  if (!answering_ || *answering_ != key) queue_.add(key, kube::Urgency::kChange);
 }
 
 void Runner::backend_config_changed(const kube::ObjectPtr& config) {
@@ -163,7 +181,9 @@ void Runner::write(const kube::WorkKey& key, const Write& write) {
   api_.send(write.request, [this, alive = alive_, key, write](const Result<kube::Response>& answer) {
     if (!*alive) return;
     const kube::Outcome outcome = kube::read_outcome(answer);
+    answering_ = &key;
     take_answer(write, answer, outcome);
+    answering_ = nullptr;
     Pass& pass = *running_.at(key).pass;
     pass.answered(write, outcome);
     speak(key, pass);
@@ -196,7 +216,9 @@ void Runner::look_at_existing(const kube::WorkKey& key, const Write& write) {
     if (outcome.verdict != kube::Verdict::kOk) {
       return finish(key, {.kind = Step::Kind::kDone, .failed = true}, outcome.retry_after_ms);
     }
+    answering_ = &key;
     take_answer(write, answer, outcome);
+    answering_ = nullptr;
     advance(key);
   });
 }

@@ -64,6 +64,7 @@ class Runner {
 
   void watch_world();
   void changed(const kube::ResourceType& type, const kube::ObjectPtr& before, const kube::ObjectPtr& after);
+  void add(const kube::WorkKey& key);
   void owner_changed(const kube::ObjectPtr& object);
   void backend_config_changed(const kube::ObjectPtr& config);
   void wake();
@@ -85,6 +86,7 @@ class Runner {
   Notes& notes_;
   kube::WorkQueue queue_;
   std::map<kube::WorkKey, Running> running_;
+  const kube::WorkKey* answering_ = nullptr;  // whose write's answer is being taken in
   bool active_ = false;
   bool pump_posted_ = false;
   std::optional<uint64_t> timer_;

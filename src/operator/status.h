@@ -17,7 +17,7 @@ namespace fmesh::op {
 // One object that the resource owns, or should.
 struct Seen {
   bool wanted = false, exists = false, in_order = false, held = false;
-  std::string text;  // why it is not in order
+  std::string text{};  // why it is not in order
 };
 
 struct Look {
