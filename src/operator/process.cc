@@ -3,34 +3,28 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <random>
-#include <set>
+#include <thread>
 
 #include "base/clock.h"
-#include "kube/reflector.h"
+#include "kube/events.h"
+#include "kube/leader_election.h"
 #include "net/http.h"
 #include "net/io_loop.h"
+#include "operator/controllers.h"
 #include "operator/metrics.h"
-#include "operator/runner.h"
-#include "operator/trim.h"
 
 namespace fmesh::op {
 namespace {
 
-constexpr int64_t kDiscoveryAgainMs = 60'000;  // for APIs that come later: VPA
-constexpr int64_t kNotServedAgainMs = 5'000;   // our CRDs are missing
 constexpr int64_t kGaugesMs = 5'000;
 constexpr int64_t kDrainStepMs = 20;
-
-kube::Request get_path(const char* path) {
-  kube::Request request;
-  request.target = path;
-  return request;
-}
 
 std::shared_ptr<spdlog::logger> make_logger() {
   auto logger = std::make_shared<spdlog::logger>("operator", std::make_shared<spdlog::sinks::stderr_sink_mt>());
@@ -38,22 +32,33 @@ std::shared_ptr<spdlog::logger> make_logger() {
   return logger;
 }
 
-class LoggedNotes final : public Notes {
+// To the log at once, and to the cluster as Events.
+class ToldNotes final : public Notes {
  public:
-  explicit LoggedNotes(std::shared_ptr<spdlog::logger> log) : log_(std::move(log)) {}
+  explicit ToldNotes(std::shared_ptr<spdlog::logger> log) : log_(std::move(log)) {}
+  void record_with(kube::EventRecorder* recorder) { recorder_ = recorder; }
   void note(const kube::ResourceType& type, const kube::ObjectPtr& resource, const Note& note) override {
     log_->log(note.warning ? spdlog::level::warn : spdlog::level::info, "{} {}: {}: {}", type.kind,
               resource->key().to_string(), note.reason, note.text);
+    if (recorder_) recorder_->record(type, resource, note.warning, note.reason, "Reconcile", note.text);
   }
 
  private:
   std::shared_ptr<spdlog::logger> log_;
+  kube::EventRecorder* recorder_ = nullptr;
 };
+
+std::string own_identity(const ProcessOptions& options, Rng& rng) {
+  if (!options.identity.empty()) return options.identity;
+  std::array<char, 256> host{};
+  if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '?';
+  return fmt::format("{}_{:016x}", host.data(), rng.next());
+}
 
 class RunningProcess final : public Process {
  public:
   explicit RunningProcess(ProcessOptions options)
-      : options_(std::move(options)), log_(make_logger()), rng_(std::random_device{}()), world_(clock_), notes_(log_) {}
+      : options_(std::move(options)), log_(make_logger()), rng_(std::random_device{}()), notes_(log_) {}
 
   ~RunningProcess() override { stop(0); }
 
@@ -61,37 +66,32 @@ class RunningProcess final : public Process {
     FMESH_CHECK(set_log_level(options_.log_level));
     loop_ = net::IoLoop::start(clock_, "operator");
     FMESH_TRY(api_, kube::make_http_api(*loop_, options_.cluster, options_.api));
-    cleaner_ = std::make_unique<NoCleaner>(*loop_);
-    runner_ = std::make_unique<Runner>(*loop_, *api_, world_, options_.settings, rng_, *cleaner_, notes_);
-    runner_->on_pass([this](const kube::WorkKey& key, double duration_ms, bool failed) {
-      metrics_.record(key, duration_ms, failed);
-      const kube::ResourceType* type = type_of_kind(key.kind);
-      if (type && !world_.of(*type).get({key.name_space, key.name})) metrics_.forget(key);
-    });
     FMESH_CHECK(serve_health());
     FMESH_CHECK(serve_metrics());
     log_->info("fmesh operator {} for {}", FMESH_VERSION, options_.cluster.server);
-    loop_->post([this] {
-      discover();
-      keep_gauges();
-    });
+    loop_->post([this] { begin(); });
     return {};
   }
 
   void stop(int64_t limit_ms) override {
     if (stopped_.exchange(true)) return;
     if (loop_) {
-      on_loop([this] { runner_->set_active(false); });
+      on_loop([this] {
+        if (controllers_) controllers_->set_leading(false);
+      });
       // Passes end with the request they wait for.
       for (int64_t waited_ms = 0; waited_ms < limit_ms; waited_ms += kDrainStepMs) {
         bool idle = false;
-        on_loop([&] { idle = runner_->in_flight() == 0; });
+        on_loop([&] { idle = !controllers_ || controllers_->runner().in_flight() == 0; });
         if (idle) break;
         std::this_thread::sleep_for(std::chrono::milliseconds(kDrainStepMs));
       }
+      if (limit_ms > 0) release_lease();
       on_loop([this] {
-        reflectors_.clear();
-        runner_.reset();
+        elector_.reset();
+        controllers_.reset();
+        notes_.record_with(nullptr);
+        events_.reset();
         api_.reset();
       });
     }
@@ -128,93 +128,80 @@ class RunningProcess final : public Process {
     done.wait(lock, [&] { return ran; });
   }
 
-  // --- watches ---
-
-  // Which APIs the cluster has. Ours and StatefulSets are needed; vertical autoscalers may come later.
-  void discover() {
-    api_->send(get_path("/apis/compute.functionmesh.io/v1alpha1"), [this](const Result<kube::Response>& answer) {
-      const kube::Outcome outcome = kube::read_outcome(answer);
-      if (outcome.verdict == kube::Verdict::kOk) return discover_autoscaler();
-      log_->warn(
-          "the API server can't serve compute.functionmesh.io/v1alpha1 ({}); are the CRDs installed? "
-          "`fmesh crds | kubectl apply -f -`; trying again",
-          outcome.message);
-      again_after(kNotServedAgainMs, [this] { discover(); });
-    });
-  }
-
-  void discover_autoscaler() {
-    api_->send(get_path("/apis/autoscaling.k8s.io/v1"), [this](const Result<kube::Response>& answer) {
-      options_.settings.cluster.vpa_served = kube::read_outcome(answer).verdict == kube::Verdict::kOk;
-      if (!options_.settings.cluster.vpa_served) again_after(kDiscoveryAgainMs, [this] { look_for_autoscaler(); });
-      start_watches();
-    });
-  }
-
-  void look_for_autoscaler() {
-    api_->send(get_path("/apis/autoscaling.k8s.io/v1"), [this](const Result<kube::Response>& answer) {
-      if (kube::read_outcome(answer).verdict != kube::Verdict::kOk) {
-        return again_after(kDiscoveryAgainMs, [this] { look_for_autoscaler(); });
-      }
-      log_->info("vertical autoscalers are served now");
-      options_.settings.cluster.vpa_served = true;
-      watch(kube::kVerticalPodAutoscaler);
-      runner_->resync();
-    });
-  }
-
-  void start_watches() {
-    for (const kube::ResourceType& type : World::kinds()) {
-      if (type == kube::kVerticalPodAutoscaler && !options_.settings.cluster.vpa_served) continue;
-      watch(type);
-    }
-    await_sync();
-  }
-
-  void watch(const kube::ResourceType& type) {
-    std::vector<std::string> namespaces = options_.settings.watched_namespaces;
-    if (namespaces.empty()) namespaces.emplace_back();
-    world_.of(type).expect_lists(namespaces.size());
-    for (const std::string& name : namespaces) {
-      kube::ReflectorOptions reflector{type, name, label_selector(type), {}, trim_for(type)};
-      reflectors_.push_back(kube::Reflector::start(*api_, *loop_, rng_, world_.of(type), std::move(reflector)));
-    }
-  }
-
-  bool synced() const {
-    for (const kube::ResourceType& type : World::kinds()) {
-      if (type == kube::kVerticalPodAutoscaler && !options_.settings.cluster.vpa_served) continue;
-      if (!world_.of(type).synced()) return false;
-    }
-    return true;
-  }
-
-  void await_sync() {
-    if (!synced()) {
-      for (const auto& reflector : reflectors_) {
-        if (!reflector->trouble().empty() && told_.insert(reflector->trouble()).second) {
-          log_->warn("{}; trying again", reflector->trouble());
-        }
-      }
-      return again_after(kDrainStepMs, [this] { await_sync(); });
-    }
-    log_->info("watching {} Functions, {} Sources, {} Sinks, {} FunctionMeshes", world_.functions.size(),
-               world_.sources.size(), world_.sinks.size(), world_.meshes.size());
-    told_.clear();
-    ready_ = true;
-    runner_->set_active(true);
-  }
-
   void again_after(int64_t delay_ms, std::function<void()> task) {
     loop_->post_after(delay_ms, [this, task = std::move(task)] {
-      if (!stopped_) task();
+      if (!stopped_ && controllers_) task();
     });
+  }
+
+  // On the loop from here on.
+  void begin() {
+    cleaner_ = std::make_unique<NoCleaner>(*loop_);
+    events_ = kube::EventRecorder::start(*api_, *loop_, rng_, {});
+    notes_.record_with(events_.get());
+    controllers_ = std::make_unique<Controllers>(*loop_, *api_, options_.settings, rng_, *cleaner_, notes_,
+                                                 [this] { return !elector_ || elector_->may_write(); });
+    controllers_->runner().on_pass([this](const kube::WorkKey& key, double duration_ms, bool failed) {
+      metrics_.record(key, duration_ms, failed);
+      const kube::ResourceType* type = type_of_kind(key.kind);
+      if (type && !controllers_->world().of(*type).get({key.name_space, key.name})) metrics_.forget(key);
+    });
+    controllers_->start([this](const std::string& trouble) { log_->warn("{}", trouble); },
+                        [this] {
+                          World& world = controllers_->world();
+                          log_->info("watching {} Functions, {} Sources, {} Sinks, {} FunctionMeshes",
+                                     world.functions.size(), world.sources.size(), world.sinks.size(),
+                                     world.meshes.size());
+                          ready_ = true;
+                        });
+    if (options_.leader_election) {
+      elect();
+    } else {
+      lead(true);
+    }
+    keep_gauges();
+  }
+
+  void elect() {
+    kube::LeaderElectionOptions election;
+    election.lease = {options_.leader_election_namespace, options_.leader_election_id};
+    election.identity = own_identity(options_, rng_);
+    log_->info("asking for lease {} as {}", election.lease.to_string(), election.identity);
+    elector_ = kube::LeaderElector::start(*api_, *loop_, rng_, std::move(election), [this](bool leading) {
+      log_->info(leading ? "leading" : "the lease is lost");
+      lead(leading);
+      // As upstream: whoever lost the lease begins anew.
+      if (!leading && end_ && !stopped_) end_();
+    });
+  }
+
+  void lead(bool leading) {
+    leading_ = leading;
+    controllers_->set_leading(leading);
+  }
+
+  void release_lease() {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool done = false;
+    on_loop([&] {
+      if (!elector_) {
+        done = true;
+        return;
+      }
+      elector_->release([&] {
+        const std::lock_guard lock(mutex);
+        done = true;
+        changed.notify_one();
+      });
+    });
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return done; });
   }
 
   void keep_gauges() {
-    if (runner_) {
-      metrics_.set({runner_->waiting(), runner_->in_flight(), runner_->counts().writes, ready_});
-    }
+    const Runner& runner = controllers_->runner();
+    metrics_.set({runner.waiting(), runner.in_flight(), runner.counts().writes, leading_});
     again_after(kGaugesMs, [this] { keep_gauges(); });
   }
 
@@ -258,16 +245,16 @@ class RunningProcess final : public Process {
   std::shared_ptr<spdlog::logger> log_;
   SystemClock clock_;
   Rng rng_;
-  World world_;
-  LoggedNotes notes_;
+  ToldNotes notes_;
   Metrics metrics_;
   std::unique_ptr<net::IoLoop> loop_;
   std::unique_ptr<kube::Api> api_;
+  std::unique_ptr<kube::EventRecorder> events_;
   std::unique_ptr<Cleaner> cleaner_;
-  std::unique_ptr<Runner> runner_;
-  std::vector<std::unique_ptr<kube::Reflector>> reflectors_;
+  std::unique_ptr<kube::LeaderElector> elector_;
+  std::unique_ptr<Controllers> controllers_;
+  bool leading_ = false;
   std::unique_ptr<net::HttpServer> health_, metrics_server_;
-  std::set<std::string> told_;  // troubles, until all is well
   std::function<void()> end_;
   std::atomic<bool> ready_{false}, stopped_{false};
 };

@@ -161,7 +161,7 @@ void Runner::pump() {
 
 void Runner::advance(const kube::WorkKey& key) {
   Running& running = running_.at(key);
-  if (!active_ || ++running.steps > kStepsMax) {
+  if (!active_ || (may_write_ && !may_write_()) || ++running.steps > kStepsMax) {
     return finish(key, {.kind = Step::Kind::kDone, .failed = true}, 0);
   }
   const Step step = running.pass->next();

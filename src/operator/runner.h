@@ -44,6 +44,8 @@ class Runner {
   // From now on passes run; before, keys only gather. False stops new writes at once; passes in flight end with their
   // current request.
   void set_active(bool active);
+  // Asked before each step; while it says no, nothing is written. Null: always.
+  void only_if(std::function<bool()> may_write) { may_write_ = std::move(may_write); }
   // Every resource in the world is due.
   void resync();
   // Called after each pass with its kind, namespace, name and duration in milliseconds.
@@ -53,7 +55,6 @@ class Runner {
   const RunnerCounts& counts() const { return counts_; }
   size_t waiting() const { return queue_.waiting(); }
   size_t in_flight() const { return running_.size(); }
-  bool idle() const { return running_.empty() && queue_.waiting() == 0; }
 
  private:
   struct Running {
@@ -92,6 +93,7 @@ class Runner {
   std::optional<uint64_t> timer_;
   RunnerCounts counts_;
   std::function<void(const kube::WorkKey&, double, bool)> on_pass_;
+  std::function<bool()> may_write_;
   // Callbacks that come after the runner is gone find it so.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
