@@ -83,8 +83,9 @@ void ComponentPass::find_circumstances() {
   }
   before_ = live_->component_status;
   const bool new_generation = live_->generation != before_.observed_generation;
+  // A BackendConfig without autoUpdate changes nothing by itself; one that is gone is not used any more.
   const auto silent = [](const std::optional<model::BackendConfig>& config, const std::string& used,
-                         const std::string& now) { return used != now && !(config && config->spec.auto_update); };
+                         const std::string& now) { return used != now && config && !config->spec.auto_update; };
   const bool paused = settings_.pause_rollout || is_true(live_->metadata.annotations, kPauseRollout);
   const bool other_backend = silent(global_, before_.global_backend_config_revision, global_revision) ||
                              silent(namespaced_, before_.namespaced_backend_config_revision, namespaced_revision);
