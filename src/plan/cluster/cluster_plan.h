@@ -18,21 +18,21 @@ namespace fmesh::plan {
 
 // The operator's config file (facts of upstream: keys are Go field names, matched without regard to case).
 struct RunnerConfig {
-  std::string java_image, python_image, go_image;     // empty: upstream's default
-  std::map<std::string, std::string> generic_images;  // by language
-  std::vector<std::string> image_pull_secrets;
-  std::string image_pull_policy;  // empty: IfNotPresent
-  std::map<std::string, std::string> labels, annotations;
-  std::vector<std::string> warnings;  // keys without effect, with their places
+  std::string java_image{}, python_image{}, go_image{};  // empty: upstream's default
+  std::map<std::string, std::string> generic_images{};   // by language
+  std::vector<std::string> image_pull_secrets{};
+  std::string image_pull_policy{};  // empty: IfNotPresent
+  std::map<std::string, std::string> labels{}, annotations{};
+  std::vector<std::string> warnings{};  // keys without effect, with their places
 };
 
 struct ClusterOptions {
-  RunnerConfig runner;
+  RunnerConfig runner{};
   bool init_containers = false;      // packages are fetched by an init container
   bool add_default_affinity = true;  // spread the pods of a component over nodes
   bool run_as_non_root = false;
   bool vpa_served = true;  // the cluster has autoscaling.k8s.io/v1
-  std::string global_backend_config, global_backend_config_namespace = "default";
+  std::string global_backend_config{}, global_backend_config_namespace = "default";
   std::string namespaced_backend_config = "backend-config";
 };
 

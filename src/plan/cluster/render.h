@@ -12,7 +12,7 @@ namespace fmesh::plan {
 inline constexpr const char* kUidPlaceholder = "{uid}";  // there is no resource yet that has one
 
 struct RenderOptions {
-  ClusterOptions cluster;
+  ClusterOptions cluster{};
   std::string name_space = "default";  // of resources that name none
   bool admitted = false;               // specs have what admission fills in; else they are as written
 };

@@ -1,0 +1,306 @@
+// Whatever stands in a resource: it is refused, or its objects hold together. Every field of the schema is left out,
+// made smallest, largest and of another type, alone and several at once.
+#include <map>
+#include <random>
+#include <set>
+
+#include "model/schema.h"
+#include "plan/cluster/objects_test_support.h"
+
+namespace fmesh::plan {
+namespace {
+
+namespace json = boost::json;
+
+std::string text_in(const json::value& value, const char* name) {
+  const json::object* object = value.if_object();
+  const json::value* found = object ? object->if_contains(name) : nullptr;
+  return found && found->is_string() ? std::string(found->get_string()) : std::string();
+}
+
+const json::array& list_in(const json::value& value, const char* name) {
+  static const json::array none;
+  const json::object* object = value.if_object();
+  const json::value* found = object ? object->if_contains(name) : nullptr;
+  return found && found->is_array() ? found->get_array() : none;
+}
+
+// The first promise that `objects` break; empty: none.
+std::string broken_promise(const ClusterObjects& objects, const model::Component& component) {
+  const json::value set = objects.stateful_set;
+  const json::value pod = set.at_pointer("/spec/template/spec");
+  std::set<std::string> volumes, containers;
+  for (const json::value& volume : list_in(pod, "volumes")) {
+    if (!volumes.insert(text_in(volume, "name")).second) return "two volumes named " + text_in(volume, "name");
+  }
+  if (component.spec.volume_claim_templates.present()) {
+    for (const json::value& claim : component.spec.volume_claim_templates.value().as_array()) {
+      const json::object* object = claim.if_object();
+      if (object && object->contains("metadata")) volumes.insert(text_in(object->at("metadata"), "name"));
+    }
+  }
+  for (const char* kind : {"initContainers", "containers"}) {
+    for (const json::value& container : list_in(pod, kind)) {
+      if (!containers.insert(text_in(container, "name")).second) return "two containers of one name";
+      std::set<std::string> variables, paths;
+      for (const json::value& mount : list_in(container, "volumeMounts")) {
+        if (!volumes.contains(text_in(mount, "name"))) return "no volume for " + json::serialize(mount);
+        if (!paths.insert(text_in(mount, "mountPath")).second) return "two mounts at " + text_in(mount, "mountPath");
+      }
+      if (std::string_view(kind) == "initContainers") continue;  // as written
+      for (const json::value& variable : list_in(container, "env")) {
+        const std::string name = text_in(variable, "name");
+        if (!name.empty() && !variables.insert(name).second) return "variable " + name + " twice";
+      }
+    }
+  }
+  const json::object& labels = set.at_pointer("/spec/template/metadata/labels").as_object();
+  for (const auto& label : set.at_pointer("/spec/selector/matchLabels").as_object()) {
+    if (!labels.contains(label.key()) || labels.at(label.key()) != label.value()) return "selector is not in labels";
+  }
+  if (json::value(objects.service).at_pointer("/spec/selector") != set.at_pointer("/spec/selector/matchLabels")) {
+    return "the Service selects others than the StatefulSet";
+  }
+  if (objects.horizontal_pod_autoscaler) {
+    const json::value hpa = *objects.horizontal_pod_autoscaler;
+    if (list_in(hpa.at("spec"), "metrics").empty()) return "no metrics";
+  }
+  return {};
+}
+
+// The component of `spec`, as far as it can be read.
+model::Component read_component(const std::string& kind, const json::object& spec) {
+  const json::object document{{"apiVersion", "compute.functionmesh.io/v1alpha1"},
+                              {"kind", kind},
+                              {"metadata", {{"name", "orders"}, {"namespace", "shop"}}},
+                              {"spec", spec}};
+  const model::ResourceSet set = model::read_text("a.json", json::serialize(document));
+  return set.components.empty() ? model::Component() : model::without_defaults(set.components.at(0));
+}
+
+json::value parse(const char* text) { return json::parse(text); }
+
+// What a field of a Kubernetes type usually holds.
+json::value usual_part(const model::FieldInfo& field) {
+  static const std::map<std::string_view, const char*> parts = {
+      {"affinity", R"({"podAntiAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":1}]}})"},
+      {"tolerations", R"([{"key":"k","operator":"Exists"}])"},
+      {"securityContext", R"({"runAsUser":1})"},
+      {"volumes", R"([{"name":"v","emptyDir":{}},{"name":"s-k","emptyDir":{}}])"},
+      {"imagePullSecrets", R"([{"name":"p"}])"},
+      {"initContainers", R"([{"name":"before","image":"i","volumeMounts":[{"name":"v","mountPath":"/v"}]}])"},
+      {"sidecars", R"([{"name":"beside","image":"i","env":[{"name":"A","value":"1"},{"name":"A","value":"$(A)2"}]}])"},
+      {"autoScalingMetrics", R"([{"type":"Pods","pods":{"metric":{"name":"m"}}}])"},
+      {"autoScalingBehavior", R"({"scaleUp":{"policies":[{"type":"Pods","value":1,"periodSeconds":1}]}})"},
+      {"env", R"([{"name":"A","value":"1"},{"name":"POD_NAME","value":"x"},{"name":"A","value":"2"}])"},
+      {"startupProbe", R"({"httpGet":{"port":1},"periodSeconds":0})"},
+      {"volumeMounts", R"([{"name":"v","mountPath":"/mine"}])"},
+      {"volumeClaimTemplates", R"([{"metadata":{"name":"claim"},"spec":{}}])"}};
+  if (const auto found = parts.find(field.name); found != parts.end()) return parse(found->second);
+  return field.type() == model::FieldType::kJsonList ? parse("[{}]") : parse(R"({"a":1,"b":{"c":["d"]}})");
+}
+
+// A resource in which every field is given.
+json::object full(const model::StructInfo& info, model::Kinds kind);
+
+json::value usual(const model::FieldInfo& field, model::Kinds kind) {
+  using Type = model::FieldType;
+  switch (field.type()) {
+    case Type::kString:
+      return field.values.empty() ? json::value("s") : json::value(field.values.front());
+    case Type::kBool:
+      return true;
+    case Type::kInt32:
+    case Type::kInt64:
+      return 3;
+    case Type::kStringList:
+      return json::array{"one", "two"};
+    case Type::kStringMap:
+      return json::object{{"app", "x"}, {"k", "y"}};
+    case Type::kQuantityMap:
+      return json::object{{"cpu", "100m"}, {"memory", "1Gi"}};
+    case Type::kStruct:
+      return full(*field.storage->structure(), kind);
+    case Type::kStructList:
+      return json::array{full(*field.storage->structure(), kind)};
+    case Type::kStructMap:
+      return json::object{{"key", full(*field.storage->structure(), kind)}};
+    case Type::kJson:
+    case Type::kJsonList:
+      return usual_part(field);
+  }
+  return nullptr;
+}
+
+json::object full(const model::StructInfo& info, model::Kinds kind) {
+  json::object out;
+  for (const model::FieldInfo& field : info.fields) {
+    if (field.kinds & kind) out[field.name] = usual(field, kind);
+  }
+  return out;
+}
+
+// What may stand in a field instead: smallest, largest, of another type.
+std::vector<json::value> others() {
+  const std::string large(5000, 'x');
+  json::array many;
+  json::object map;
+  for (int index = 0; index < 60; ++index) {
+    const std::string name = "n" + std::to_string(index % 40);
+    many.push_back(
+        json::object{{"name", name}, {"value", "$(n1)$$(n2)"}, {"mountPath", "/" + name}, {"env", json::array{3}}});
+    map[name] = json::object{{"name", name}, {"path", large.substr(0, 70)}, {"key", "k"}};
+  }
+  const json::array list{nullptr,
+                         false,
+                         0,
+                         -1,
+                         2147483647,
+                         9223372036854775807,
+                         1.5,
+                         "",
+                         "a",
+                         large,
+                         "%",
+                         "a'\"\\ $(x) ${y} `z` \n\xC3\xBC",
+                         json::array(),
+                         json::array{json::object()},
+                         json::array{"a", ""},
+                         json::array{nullptr, 1, json::array()},
+                         many,
+                         json::object(),
+                         json::object{{"", ""}, {"a/b", "c"}},
+                         map,
+                         json::object{{"name", 3}, {"metadata", {{"name", "v"}}}}};
+  return {list.begin(), list.end()};
+}
+
+struct Base {
+  std::string kind;
+  json::object spec;
+};
+
+// One that has every field, for each kind and runtime.
+std::vector<Base> bases() {
+  std::vector<Base> out;
+  for (const model::Kind kind : {model::Kind::kFunction, model::Kind::kSource, model::Kind::kSink}) {
+    for (const char* runtime : {"java", "python", "golang", "genericRuntime"}) {
+      if (kind != model::Kind::kFunction && std::string_view(runtime) != "java") continue;
+      json::object spec = full(model::spec_info(kind), static_cast<model::Kinds>(kind));
+      for (const char* other : {"java", "python", "golang", "genericRuntime"}) {
+        if (std::string_view(other) != runtime) spec.erase(other);
+      }
+      if (json::value* generic = spec.if_contains("genericRuntime")) generic->as_object()["language"] = "nodejs";
+      out.push_back({model::to_string(kind), std::move(spec)});
+    }
+  }
+  return out;
+}
+
+// Pointers to every field of `spec`: "/pod/labels".
+void list_fields(const json::value& value, const std::string& here, std::vector<std::string>& out) {
+  if (!here.empty()) out.push_back(here);
+  if (const json::object* object = value.if_object()) {
+    for (const auto& member : *object) list_fields(member.value(), here + "/" + std::string(member.key()), out);
+  } else if (const json::array* array = value.if_array()) {
+    for (size_t index = 0; index < array->size(); ++index) {
+      list_fields((*array)[index], here + "/" + std::to_string(index), out);
+    }
+  }
+}
+
+void take_out(json::value& spec, const std::string& pointer) {
+  const size_t slash = pointer.rfind('/');
+  boost::system::error_code error;
+  json::value* parent = slash == 0 ? &spec : spec.find_pointer(pointer.substr(0, slash), error);
+  if (parent && parent->is_object()) parent->get_object().erase(pointer.substr(slash + 1));
+}
+
+void put(json::value& spec, const std::string& pointer, const json::value& value) {
+  boost::system::error_code error;
+  if (json::value* found = spec.find_pointer(pointer, error)) *found = value;
+}
+
+struct Tally {
+  int rendered = 0, refused = 0;
+};
+
+void check(const std::string& kind, const json::value& spec, const std::string& what, Tally& tally) {
+  const model::Component component = read_component(kind, spec.get_object());
+  SCOPED_TRACE(what);
+  static const model::BackendConfig backend = backend_config("env: {A: '1', LOGGING_LEVEL: x}, pod: {labels: {app: x}}");
+  const bool init = what.size() % 2 == 0;
+  const auto objects = make_cluster_objects(component, {&backend, nullptr}, {.init_containers = init}, kTestUid);
+  if (!objects) {
+    ++tally.refused;
+    EXPECT_EQ(objects.error().kind(), ErrorKind::kFixInput) << what;
+    return;
+  }
+  ++tally.rendered;
+  ASSERT_EQ(broken_promise(*objects, component), "") << kind << " " << what;
+}
+
+TEST(ObjectsProperty, AFullResourceOfEachKindAndRuntimeIsRendered) {
+  for (const Base& base : bases()) {
+    const model::Component component = read_component(base.kind, base.spec);
+    EXPECT_EQ(broken_promise(objects_of(component), component), "");
+    EXPECT_EQ(broken_promise(objects_of(component, {.init_containers = true}), component), "");
+  }
+}
+
+TEST(ObjectsProperty, WhateverAFieldHoldsObjectsHoldTogetherOrTheResourceIsRefused) {
+  const std::vector<json::value> values = others();
+  Tally tally;
+  size_t turn = 0;
+  for (const Base& base : bases()) {
+    std::vector<std::string> fields;
+    list_fields(base.spec, "", fields);
+    const bool all = base.spec.contains("java");
+    for (const std::string& field : fields) {
+      const bool runtime =
+          field.starts_with("/python") || field.starts_with("/golang") || field.starts_with("/generic");
+      if (!all && !runtime) continue;  // the rest is the same for every runtime
+      json::value spec = base.spec;
+      take_out(spec, field);
+      check(base.kind, spec, field + " absent", tally);
+      // A quarter of the values for each, all of them for its neighbours together: all for all would take too long.
+      for (size_t index = turn++ % 4; index < values.size(); index += 4) {
+        spec = base.spec;
+        put(spec, field, values[index]);
+        check(base.kind, spec, field + " = " + json::serialize(values[index]).substr(0, 80), tally);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+  EXPECT_GT(tally.rendered, 1000);
+  EXPECT_GT(tally.refused, 20);
+}
+
+TEST(ObjectsProperty, SeveralFieldsAtOnceToo) {
+  const std::vector<json::value> values = others();
+  const std::vector<Base> all = bases();
+  std::mt19937 random(7);
+  Tally tally;
+  for (int round = 0; round < 500; ++round) {
+    const Base& base = all[random() % all.size()];
+    json::value spec = base.spec;
+    std::string what = "round " + std::to_string(round) + ":";
+    for (int change = 0; change < 6; ++change) {
+      std::vector<std::string> fields;
+      list_fields(spec, "", fields);
+      const std::string& field = fields[random() % fields.size()];
+      what += " " + field;
+      if (random() % 2 == 0) {
+        take_out(spec, field);
+      } else {
+        put(spec, field, values[random() % values.size()]);
+      }
+    }
+    check(base.kind, spec, what, tally);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(tally.rendered, 100);
+}
+
+}  // namespace
+}  // namespace fmesh::plan
