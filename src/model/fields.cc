@@ -110,7 +110,8 @@ boost::json::value write(const StructInfo& info, const void* object, Kinds kind)
     if (field.storage->present(at)) {
       out.emplace(field.name, field.storage->write(at, kind));
     } else if (field.always_written) {
-      out.emplace(field.name, boost::json::object());
+      const bool plain = !field.storage->structure();
+      out.emplace(field.name, plain ? field.storage->write(at, kind) : boost::json::value(boost::json::object()));
     }
   }
   return out;

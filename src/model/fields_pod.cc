@@ -93,9 +93,10 @@ const StructInfo& struct_info<ComponentStatus>() {
   static const StructInfo info{
       "status",
       {field<&S::conditions>("conditions", "Conditions by what they are about: StatefulSet, Service, ...",
-                             {.required = true}),
-       field<&S::replicas>("replicas", "Number of instances", {.required = true}),
-       field<&S::selector>("selector", "Label selector of the pods, for scaling", {.required = true}),
+                             {.required = true, .always_written = true}),
+       field<&S::replicas>("replicas", "Number of instances", {.required = true, .always_written = true}),
+       field<&S::selector>("selector", "Label selector of the pods, for scaling",
+                           {.required = true, .always_written = true}),
        field<&S::observed_generation>("observedGeneration", "Generation of the spec that was acted on"),
        field<&S::global_backend_config_revision>("globalBackendConfigRevision", "Version of the global BackendConfig"),
        field<&S::namespaced_backend_config_revision>("namespacedBackendConfigRevision",

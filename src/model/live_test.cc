@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
+
+#include "model/fields.h"
+
 namespace fmesh::model {
 namespace {
 
@@ -58,6 +62,12 @@ TEST(Live, FillsInWhatNoPodCanDoWithoutAndNothingThatWouldChangePods) {
     "metadata": {"name": "m"}, "spec": {"functions": [{"name": "a"}]}})");
   EXPECT_EQ(mesh.items.at(0).spec.tenant, "");
   EXPECT_FALSE(mesh.items.at(0).spec.replicas);
+}
+
+TEST(Live, AStatusWithNothingRunningHasWhatTheSchemaRequires) {
+  const ComponentStatus none;
+  EXPECT_EQ(write(struct_info<ComponentStatus>(), &none, kComponents),
+            boost::json::parse(R"({"conditions": {}, "replicas": 0, "selector": ""})"));
 }
 
 TEST(Live, GivesNothingForTextThatIsNoResourceOfOurs) {

@@ -52,6 +52,12 @@ class Client:
         except ValueError:
             return answer.status, text.decode(errors="replace")
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def close(self):
         """Closes this thread's connection."""
         connection = getattr(self.local, "connection", None)

@@ -165,11 +165,8 @@ class Cluster:
     def _start_all(self, ports):
         self._start("etcd", self.etcd_arguments(ports))
         self._start("kube-apiserver", self.server_arguments(ports))
-        client = self.client()
-        try:
+        with self.client() as client:
             self._start_rest(ports, client)
-        finally:
-            client.close()
 
     def _start_rest(self, ports, client):
         self._wait(client.ready, ["etcd", "kube-apiserver"], "the API server")

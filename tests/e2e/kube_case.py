@@ -28,6 +28,7 @@ from client import Refused  # noqa: E402,F401
 from program import Unavailable  # noqa: E402
 
 WAIT_S = 30
+OPERATOR_NAMESPACE = "function-mesh-system"
 # What an operator writes that is not work on the objects of users.
 UNCOUNTED = ("events", "leases")
 
@@ -51,6 +52,7 @@ def shared_cluster():
         atexit.register(folder.cleanup)
         atexit.register(cluster.processes.stop_all)
         install_crds(cluster)
+        grant_operator(cluster)
         _shared = cluster
     return _shared
 
@@ -66,13 +68,29 @@ def install_crds(cluster):
     done = cluster.run_kubectl("apply", "-f", "-", "-f", str(TESTBED / "crds"), text=crds())
     if done.returncode != 0:
         raise AssertionError(f"kubectl apply of the CRDs: {done.stderr}")
-    client = cluster.client()
     end = time.monotonic() + WAIT_S
-    while not all(established(crd) for crd in client.list("CustomResourceDefinition")):
-        if time.monotonic() > end:
-            raise AssertionError(f"the CRDs are not served after {WAIT_S} s")
-        time.sleep(0.05)
-    client.close()
+    with cluster.client() as client:
+        while not all(established(crd) for crd in client.list("CustomResourceDefinition")):
+            if time.monotonic() > end:
+                raise AssertionError(f"the CRDs are not served after {WAIT_S} s")
+            time.sleep(0.05)
+
+
+def grant_operator(cluster):
+    """The operator user may what the chart's ServiceAccount may, and no more: what is missing there fails tests."""
+    text = (ROOT / "deploy" / "kustomize" / "operator.yaml").read_text(encoding="utf-8")
+    rights = "\n---\n".join(part for part in text.split("\n---\n") if re.search(r"^kind: (Cluster)?Role$", part, re.MULTILINE))
+    user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": testbed.OPERATOR}
+    with cluster.client() as client:
+        client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}})
+        done = cluster.run_kubectl("create", "-f", "-", text=rights)
+        if done.returncode != 0:
+            raise AssertionError(f"the roles of deploy/kustomize: {done.stderr}")
+        client.delete("ClusterRoleBinding", "testbed-operator")
+        for kind, role in re.findall(r"^kind: (ClusterRole|Role)\n.*?^  name: (\S+)$", rights, re.MULTILINE | re.DOTALL):
+            client.create({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": f"{kind}Binding",
+                           "metadata": {"name": f"testbed-{role}", **({"namespace": OPERATOR_NAMESPACE} if kind == "Role" else {})},
+                           "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role}, "subjects": [user]})
 
 
 def established(crd):
@@ -216,14 +234,14 @@ class KubeCase(unittest.TestCase):
         self.fail(f"{what}: not within {seconds} s; last: {last}{logs}")
 
     def start_operator(self, *flags, environment=None, user="operator", wait=True):
-        """`fmesh operator` as that user, webhooks off unless ENABLE_WEBHOOKS is given, its servers on loopback."""
+        """`fmesh operator` as that user (who may what the chart grants), webhooks off unless ENABLE_WEBHOOKS is given, its servers on loopback."""
         health, metrics = (f"127.0.0.1:{port}" for port in testbed.free_ports(2))
         given = " ".join(flags)
         command = [FMESH, "operator", "--kubeconfig", str(self.cluster.kubeconfig(user)), "--health-probe-addr", health]
         if "--metrics-addr" not in given:
             command += ["--metrics-addr", metrics, "--metrics-secure=false"]
         command += flags
-        everything = dict(os.environ, ENABLE_WEBHOOKS="false", **(environment or {}))
+        everything = os.environ | {"ENABLE_WEBHOOKS": "false", "POD_NAMESPACE": OPERATOR_NAMESPACE} | (environment or {})
         operator = Operator(command, everything, self.folder / f"operator-{len(self.operators)}.log", health, metrics)
         self.operators.append(operator)
         if wait:

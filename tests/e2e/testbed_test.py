@@ -52,13 +52,13 @@ class TestbedTest(KubeCase):
 
     def test_the_audit_log_has_the_operators_writes_and_no_others(self):
         audit = self.counted_writes()
-        map_of = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}}
-        self.kubectl("create", "-f", "-", text=json.dumps(map_of), user="admin")
-        self.kubectl("label", "configmap", "one", "a=b", user="operator")
-        self.kubectl("get", "configmap", "one", user="operator")
-        self.kubectl("delete", "configmap", "one", user="operator")
+        service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "one"}, "spec": {"clusterIP": "None"}}
+        self.kubectl("create", "-f", "-", text=json.dumps(service), user="admin")
+        self.kubectl("label", "service", "one", "a=b", user="operator")
+        self.kubectl("get", "service", "one", user="operator")
+        self.kubectl("delete", "service", "one", user="operator")
         audit.poll()
-        self.assertEqual(dict(audit.by_kind), {"patch configmaps": 1, "delete configmaps": 1})
+        self.assertEqual(dict(audit.by_kind), {"patch services": 1, "delete services": 1})
 
     def test_controllers_work(self):
         self.kubectl("create", "deployment", "d", "--image=none", "--replicas=2")
