@@ -128,12 +128,13 @@ TEST(ClusterPlan, DefaultsOfAdmissionAreNotPutIntoPods) {
 TEST(ClusterPlan, AMeshsChildIsTheItemAsWritten) {
   model::Component item = component_of("Sink", "name: tail, className: C, sinkConfig: {b: 1, a: {}}, replicas: 0");
   item.metadata.name = child_name("line", "tail");
-  EXPECT_EQ(model::write_json(make_mesh_child(item, {"FunctionMesh", "line", "u-1"})),
-            R"({"apiVersion":"compute.functionmesh.io/v1alpha1","kind":"Sink","metadata":{"name":"line-tail",)"
-            R"("namespace":"shop","ownerReferences":[{"apiVersion":"compute.functionmesh.io/v1alpha1",)"
-            R"("kind":"FunctionMesh","name":"line","uid":"u-1","controller":true,"blockOwnerDeletion":true}]},)"
-            R"("spec":{"name":"tail","className":"C","replicas":0,"input":{},"sinkConfig":{"b":1,"a":{}},"resources":{},)"
-            R"("pod":{}}})");
+  EXPECT_EQ(
+      model::write_json(make_mesh_child(item, {"FunctionMesh", "line", "u-1"})),
+      R"({"apiVersion":"compute.functionmesh.io/v1alpha1","kind":"Sink","metadata":{"name":"line-tail",)"
+      R"("namespace":"shop","ownerReferences":[{"apiVersion":"compute.functionmesh.io/v1alpha1",)"
+      R"("kind":"FunctionMesh","name":"line","uid":"u-1","controller":true,"blockOwnerDeletion":true}]},)"
+      R"("spec":{"name":"tail","className":"C","replicas":0,"input":{},"sinkConfig":{"b":1,"a":{}},"resources":{},)"
+      R"("pod":{}}})");
 }
 
 }  // namespace

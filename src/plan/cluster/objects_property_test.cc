@@ -228,7 +228,8 @@ struct Tally {
 void check(const std::string& kind, const json::value& spec, const std::string& what, Tally& tally) {
   const model::Component component = read_component(kind, spec.get_object());
   SCOPED_TRACE(what);
-  static const model::BackendConfig backend = backend_config("env: {A: '1', LOGGING_LEVEL: x}, pod: {labels: {app: x}}");
+  static const model::BackendConfig backend =
+      backend_config("env: {A: '1', LOGGING_LEVEL: x}, pod: {labels: {app: x}}");
   const bool init = what.size() % 2 == 0;
   const auto objects = make_cluster_objects(component, {&backend, nullptr}, {.init_containers = init}, kTestUid);
   if (!objects) {
@@ -252,14 +253,18 @@ TEST(ObjectsProperty, WhateverAFieldHoldsObjectsHoldTogetherOrTheResourceIsRefus
   const std::vector<json::value> values = others();
   Tally tally;
   size_t turn = 0;
+  std::set<std::string> functions;  // fields
   for (const Base& base : bases()) {
     std::vector<std::string> fields;
     list_fields(base.spec, "", fields);
     const bool all = base.spec.contains("java");
+    if (base.kind == "Function") functions.insert(fields.begin(), fields.end());
     for (const std::string& field : fields) {
       const bool runtime =
           field.starts_with("/python") || field.starts_with("/golang") || field.starts_with("/generic");
       if (!all && !runtime) continue;  // the rest is the same for every runtime
+      if (base.kind != "Function" && functions.contains(field) && turn++ % 4 != 0)
+        continue;  // and mostly for the kinds
       json::value spec = base.spec;
       take_out(spec, field);
       check(base.kind, spec, field + " absent", tally);
