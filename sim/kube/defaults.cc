@@ -118,6 +118,7 @@ constexpr std::array kPodDefaults = {
     Default{"volumes[].hostPath", "type", "\"\""},
     Default{"volumes[].downwardAPI.items[].fieldRef", "apiVersion", "\"v1\""},
     Default{"volumes[].projected.sources[].serviceAccountToken", "expirationSeconds", "3600"},
+    Default{"volumes[].projected.sources[].downwardAPI.items[].fieldRef", "apiVersion", "\"v1\""},
 };
 constexpr std::array kContainerDefaults = {
     Default{"", "resources", "{}"},
@@ -187,7 +188,7 @@ void canonical_resources(json::value& object, const std::string& resources) {
   }
 }
 
-// A quantity that is only limited is requested as well.
+// A quantity that is only limited is requested as well; in pods, not in templates.
 void request_what_is_limited(json::object& resources) {
   json::value* limits = resources.if_contains("limits");
   if (!limits || !limits->is_object() || limits->get_object().empty()) return;
@@ -214,7 +215,6 @@ void pod_defaults(json::value& object, const std::string& spec) {
     for (const char* probe : {"livenessProbe", "readinessProbe", "startupProbe"})
       apply_table(object, join(path, probe), kProbeDefaults);
     canonical_resources(object, join(path, "resources"));
-    each_at(object, join(path, "resources"), request_what_is_limited);
     each_at(object, path, [](json::object& container) {
       if (!container.contains("imagePullPolicy"))
         container["imagePullPolicy"] = pull_policy(kube::string_at(json::value(container), {"image"}));
@@ -279,6 +279,17 @@ void service_defaults(json::value& object) {
   });
 }
 
+// Of our CRDs' schemas.
+void custom_defaults(json::value& object) {
+  for (const char* component : {"spec", "spec.functions[]", "spec.sources[]", "spec.sinks[]"}) {
+    const bool mesh = kube::string_at(object, {"kind"}) == "FunctionMesh";
+    const std::string_view kind = kube::string_at(object, {"kind"});
+    if (mesh == (std::string_view(component) == "spec")) continue;
+    if (!mesh && kind != "Function" && kind != "Source" && kind != "Sink") continue;
+    each_at(object, component, [](json::object& spec) { spec.emplace("minReplicas", 1); });
+  }
+}
+
 }  // namespace
 
 std::string canonical_quantity(std::string_view text) {
@@ -314,9 +325,9 @@ std::string canonical_quantity(std::string_view text) {
 }
 
 void apply_defaults(const KindInfo& kind, json::value& object) {
-  if (kind.custom) return;
-  if (json::value* spec = kube::find(object, {"spec"})) drop_empty(*spec);
   if (json::value* metadata = kube::find(object, {"metadata"})) drop_empty(*metadata);
+  if (kind.custom) return custom_defaults(object);
+  if (json::value* spec = kube::find(object, {"spec"})) drop_empty(*spec);
   const std::string_view name = kind.type.kind;
   if (name == "StatefulSet") {
     apply_table(object, "spec", kStatefulSetDefaults);
@@ -334,10 +345,14 @@ void apply_defaults(const KindInfo& kind, json::value& object) {
     pod_defaults(object, "spec.template.spec");
   } else if (name == "Pod") {
     pod_defaults(object, "spec");
+    for (const char* list : {"spec.containers[].resources", "spec.initContainers[].resources"})
+      each_at(object, list, request_what_is_limited);
   } else if (name == "Service") {
     service_defaults(object);
   } else if (name == "HorizontalPodAutoscaler") {
     autoscaler_defaults(object);
+  } else if (name == "Event" && kind.type.group == "events.k8s.io") {
+    object.as_object().emplace("deprecatedSource", json::object());
   } else if (name == "Secret") {
     object.as_object().emplace("type", "Opaque");
   }

@@ -76,7 +76,7 @@ bool term_matches(std::string_view term, const boost::json::value* labels) {
 const std::vector<KindInfo>& kinds() {
   static const std::vector<KindInfo> kKinds = {
       {.type = kube::kPod, .status = true, .generation = true, .answers_object = true},
-      {.type = kube::kService, .status = true},
+      {.type = kube::kService, .status = true, .answers_object = true},
       {.type = kube::kSecret},
       {.type = kube::kConfigMap},
       {.type = kNamespace, .status = true},

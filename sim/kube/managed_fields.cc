@@ -35,9 +35,9 @@ constexpr std::array kListMaps = {
     ListRule{"hostAliases", {"ip", ""}},
     ListRule{"topologySpreadConstraints", {"topologyKey", "whenUnsatisfiable"}},
 };
-constexpr std::array<std::string_view, 7> kAtomic = {
-    "selector",     "nodeSelector",        "fieldRef", "resourceFieldRef", "configMapKeyRef",
-    "secretKeyRef", "volumeClaimTemplates"};
+constexpr std::array<std::string_view, 9> kAtomic = {"regarding",       "related",      "selector",
+                                                     "nodeSelector",    "fieldRef",     "resourceFieldRef",
+                                                     "configMapKeyRef", "secretKeyRef", "volumeClaimTemplates"};
 
 enum class Shape { kLeaf, kStruct, kListMap, kListSet };
 
@@ -54,6 +54,28 @@ struct Walker {
     if (in_metadata && field == "finalizers") return Shape::kListSet;
     if (kind.custom && !in_metadata) return Shape::kLeaf;
     return key_fields(field, value.get_array()[0]).empty() ? Shape::kLeaf : Shape::kListMap;
+  }
+
+  // Items that have one owner each, not one per field.
+  static bool whole_items(std::string_view field) { return field == "ownerReferences" || field == "imagePullSecrets"; }
+
+  // Items with one key can't be told apart, so they are owned together.
+  bool twice(std::string_view field, const json::array& array, const std::string& key) const {
+    return std::count_if(array.begin(), array.end(),
+                         [&](const json::value& item) { return item_key(field, item) == key; }) > 1;
+  }
+
+  // Nothing is in it, so nothing is owned of it.
+  static bool empty_list_map(std::string_view field, const json::value& value) {
+    if (!value.is_array() || !value.get_array().empty()) return false;
+    return field == "ports" ||
+           std::any_of(kListMaps.begin(), kListMaps.end(), [&](const ListRule& rule) { return rule.field == field; });
+  }
+
+  // The server gives these after it noted who owns what.
+  bool allocated(std::string_view field) const {
+    if (kind.type == kube::kEvent) return field == "deprecatedSource";
+    return kind.type == kube::kService && (field == "clusterIPs" || field == "ipFamilies" || field == "ipFamilyPolicy");
   }
 
   std::vector<std::string_view> key_fields(std::string_view field, const json::value& item) const {
@@ -80,6 +102,7 @@ struct Walker {
   }
 
   void extract(std::string_view field, const json::value& value, const FieldPath& path, FieldSet& set) const {
+    if (empty_list_map(field, value) || allocated(field)) return;
     const bool in_metadata = !path.empty() && path[0] == "f:metadata";
     switch (shape(field, value, in_metadata)) {
       case Shape::kLeaf:
@@ -96,6 +119,10 @@ struct Walker {
         for (const json::value& item : value.get_array()) {
           FieldPath next = path;
           next.push_back(item_key(field, item));
+          if (whole_items(field) || twice(field, value.get_array(), next.back())) {
+            set.insert(std::move(next));
+            continue;
+          }
           FieldPath self = next;
           self.emplace_back(".");
           set.insert(std::move(self));
@@ -183,6 +210,7 @@ struct Walker {
     switch (shape(field, applied, in_metadata)) {
       case Shape::kLeaf:
         if (applied.is_object() && applied.get_object().empty() && live.is_object()) return;
+        if (empty_list_map(field, applied) && live.is_array()) return;
         live = applied;
         return;
       case Shape::kStruct:
@@ -199,6 +227,8 @@ struct Walker {
           auto* found = const_cast<json::value*>(item(&live.get_array(), field, step));
           if (!found) {
             live.get_array().push_back(part);
+          } else if (whole_items(field)) {
+            *found = part;
           } else if (part.is_object()) {
             for (const auto& [key, value] : part.get_object()) merge(key, found->as_object()[key], value, in_metadata);
           }
@@ -280,10 +310,22 @@ Entry& entry_for(std::vector<Entry>& entries, const KindInfo& kind, const std::s
   return entries.back();
 }
 
+// ".spec.template.spec.containers[name=\"main\"].image"
 std::string readable(const FieldPath& path) {
   std::string text;
-  for (const std::string& step : path)
-    text += step == "." ? "" : step.starts_with("f:") ? "." + step.substr(2) : "[" + step.substr(2) + "]";
+  for (const std::string& step : path) {
+    if (step.starts_with("f:")) {
+      text += "." + step.substr(2);
+    } else if (step.starts_with("v:")) {
+      text += "[=" + step.substr(2) + "]";
+    } else if (step != ".") {
+      std::string keys;
+      const json::value key = json::parse(step.substr(2));
+      for (const auto& [name, value] : key.as_object())
+        keys += fmt::format("{}{}={}", keys.empty() ? "" : ",", std::string_view(name), json::serialize(value));
+      text += "[" + keys + "]";
+    }
+  }
   return text;
 }
 
@@ -327,13 +369,13 @@ void own_applied(const KindInfo& kind, json::value& stored, const json::value& a
   write_entries(stored, entries);
 }
 
-Result<json::value> server_side_apply(const KindInfo& kind, const json::value& live, const json::value& applied,
-                                      const std::string& manager, const std::string& subresource, bool force,
-                                      const std::string& time) {
+Applied server_side_apply(const KindInfo& kind, const json::value& live, const json::value& applied,
+                          const std::string& manager, const std::string& subresource, bool force,
+                          const std::string& time) {
   const Walker walker{kind};
   const FieldSet wanted = walker.fields(applied);
   std::vector<Entry> entries = entries_of(live);
-  std::string conflicts;
+  Applied result;
   for (Entry& entry : entries) {
     if (entry.manager == manager && entry.operation == "Apply" && entry.subresource == subresource) continue;
     for (const FieldPath& path : wanted) {
@@ -343,14 +385,14 @@ Result<json::value> server_side_apply(const KindInfo& kind, const json::value& l
       if (force) {
         entry.set.erase(path);
       } else {
-        conflicts +=
-            fmt::format("{}conflict with \"{}\": {}", conflicts.empty() ? "" : ", ", entry.manager, readable(path));
+        result.conflicts.push_back({entry.manager, readable(path)});
       }
     }
   }
-  if (!conflicts.empty()) return fail(ErrorKind::kRetryNow, "Apply failed with conflicts: " + conflicts);
+  if (!result.conflicts.empty()) return result;
 
-  json::value merged = live;
+  json::value& merged = result.object;
+  merged = live;
   for (const auto& [key, part] : applied.get_object()) {
     if (key == "apiVersion" || key == "kind") continue;
     walker.merge(key, merged.as_object()[key], part, key == "metadata");
@@ -369,7 +411,7 @@ Result<json::value> server_side_apply(const KindInfo& kind, const json::value& l
   if (mine.set != wanted) mine.time = time;
   mine.set = wanted;
   write_entries(merged, entries);
-  return merged;
+  return result;
 }
 
 bool same_owners(const json::value& left, const json::value& right) {

@@ -3,10 +3,10 @@
 // functions.
 #pragma once
 
-#include <boost/json/fwd.hpp>
+#include <boost/json/value.hpp>
 #include <string>
+#include <vector>
 
-#include "base/result.h"
 #include "sim/kube/kinds.h"
 
 namespace fmesh::sim {
@@ -17,11 +17,17 @@ void own_changes(const KindInfo& kind, const boost::json::object& before, boost:
 // After a create by apply: what `manager` sent is its own.
 void own_applied(const KindInfo& kind, boost::json::value& stored, const boost::json::value& applied,
                  const std::string& manager, const std::string& subresource, const std::string& time);
+struct FieldConflict {
+  std::string manager, field;  // ".spec.template.spec.containers[name=\"main\"].image"
+};
+struct Applied {
+  boost::json::value object;
+  std::vector<FieldConflict> conflicts;  // another value and another owner, and not `force`: nothing was applied
+};
 // `live` with `applied` merged into it, and without what `manager` applied before and no one else owns.
-// Errors: kRetryNow: a field has another value and another owner, and `force` is not set; the text names both.
-Result<boost::json::value> server_side_apply(const KindInfo& kind, const boost::json::value& live,
-                                             const boost::json::value& applied, const std::string& manager,
-                                             const std::string& subresource, bool force, const std::string& time);
+Applied server_side_apply(const KindInfo& kind, const boost::json::value& live, const boost::json::value& applied,
+                          const std::string& manager, const std::string& subresource, bool force,
+                          const std::string& time);
 // Do both say the same of every owner? Times do not count.
 bool same_owners(const boost::json::value& left, const boost::json::value& right);
 

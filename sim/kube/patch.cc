@@ -100,9 +100,13 @@ Status operate(json::value& target, const json::value& operation) {
       return fail(ErrorKind::kRetryNow, fmt::format("testing value {} failed", path_text));
     }
     if (name == "replace") {
-      if (!there) return refuse("it does not exist");
-      *there = *value;
-      return {};
+      if (there) {
+        *there = *value;
+        return {};
+      }
+      // As the server's library has it: a missing member is made, a missing item of a list is an error.
+      const json::value* parent = path.empty() ? nullptr : walk(&target, path, path.size() - 1);
+      if (!parent || !parent->is_object()) return refuse("it does not exist");
     }
     return add(target, path, *value) ? Status() : refuse("there is nothing to add to");
   }

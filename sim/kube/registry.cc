@@ -100,6 +100,13 @@ json::object scale_of(const Target& target, const json::value& object) {
           {"status", status}};
 }
 
+json::value first_status(const KindInfo& kind) {
+  if (kind.type == kube::kStatefulSet) return {{"replicas", 0}, {"availableReplicas", 0}};
+  if (kind.type == kube::kService) return {{"loadBalancer", json::object()}};
+  if (kind.type == kube::kHorizontalPodAutoscaler) return {{"desiredReplicas", 0}};
+  return json::object();
+}
+
 std::string verb_of(const kube::Request& request) {
   if (request.method == "POST") return "create";
   if (request.method == "PUT") return "update";
@@ -125,8 +132,8 @@ Response answer(int code, const json::value& body) { return {code, json::seriali
 
 Response refuse(int code, std::string_view reason, std::string_view message, const json::value& details) {
   json::object status = {{"kind", "Status"},    {"apiVersion", "v1"}, {"metadata", json::object()},
-                         {"status", "Failure"}, {"message", message}, {"reason", reason},
-                         {"code", code}};
+                         {"status", "Failure"}, {"message", message}, {"code", code}};
+  if (!reason.empty()) status["reason"] = reason;
   if (!details.is_null()) status["details"] = details;
   return answer(code, std::move(status));
 }
@@ -191,7 +198,7 @@ Registry::Outcome Registry::create(const Target& target, json::value object, boo
             false};
   json::object& metadata = metadata_of(object);
   if (!kube::string_at(object, {"metadata", "resourceVersion"}).empty())
-    return {refuse(500, "InternalError", "resourceVersion should not be set on objects to be created"), false};
+    return {refuse(500, "", "resourceVersion should not be set on objects to be created"), false};
   if (kube::string_at(object, {"metadata", "name"}).empty()) {
     std::string name(kube::string_at(object, {"metadata", "generateName"}));
     if (name.empty())
@@ -228,9 +235,6 @@ Registry::Outcome Registry::create(const Target& target, json::value object, boo
   if (kind.status) object.as_object().erase("status");
   apply_defaults(kind, object);
   if (const auto causes = validate(kind, object); !causes.empty()) return {invalid(kind, key.name, causes), false};
-  if (kind.status && !kind.custom)
-    object.as_object()["status"] =
-        kind.type.kind == "StatefulSet" ? json::object{{"replicas", 0}, {"availableReplicas", 0}} : json::object();
   if (const JsonPtr there = database_.now().get(kind, key)) {
     const bool going = kube::find(*there, {"metadata", "deletionTimestamp"});
     return {refuse(409, "AlreadyExists",
@@ -244,6 +248,7 @@ Registry::Outcome Registry::create(const Target& target, json::value object, boo
   } else if (track_owners_) {
     own_changes(kind, json::object(), object, manager_of(target), "", time);
   }
+  if (kind.status && !kind.custom) object.as_object()["status"] = first_status(kind);
   return {answer(201, *database_.put(kind, key, std::move(object))), true};
 }
 
@@ -272,23 +277,25 @@ Registry::Outcome Registry::update_scale(const Target& target, const JsonPtr& be
   const std::string_view version = kube::string_at(scale, {"metadata", "resourceVersion"});
   if (!version.empty()) metadata["resourceVersion"] = version;
   const int64_t replicas = kube::int_at(scale, {"spec", "replicas"});
-  if (replicas < 0)
-    return {invalid(*target.kind, target.key.name,
-                    {{"FieldValueInvalid", "spec.replicas", "must be greater than or equal to 0"}}),
-            false};
+  if (replicas < 0) {
+    std::vector<Cause> causes = {{"FieldValueInvalid", "spec.replicas", "must be greater than or equal to 0"}};
+    if (target.kind->custom)
+      causes.push_back({"FieldValueInvalid", ".spec.replicas", "should be a non-negative integer"});
+    return {invalid(*target.kind, target.key.name, causes), false};
+  }
   json::value& spec = after.as_object()["spec"];
   if (!spec.is_object()) spec = json::object();
   spec.get_object()["replicas"] = replicas;
   Target main = target;
   main.subresource.clear();
-  Outcome outcome = store(main, before, std::move(after), manager_of(target));
+  Outcome outcome = store(main, before, std::move(after), manager_of(target), "scale");
   if (outcome.response.status != 200) return outcome;
   outcome.response = answer(200, scale_of(target, *database_.now().get(*target.kind, target.key)));
   return outcome;
 }
 
 Registry::Outcome Registry::store(const Target& target, const JsonPtr& before, json::value after,
-                                  const std::string& manager) {
+                                  const std::string& manager, const std::string& through) {
   const KindInfo& kind = *target.kind;
   const std::string_view uid = kube::string_at(after, {"metadata", "uid"});
   const std::string_view old_uid = kube::string_at(*before, {"metadata", "uid"});
@@ -307,7 +314,7 @@ Registry::Outcome Registry::store(const Target& target, const JsonPtr& before, j
 
   const json::object& old_members = before->as_object();
   const json::object& old_metadata = old_members.at("metadata").as_object();
-  if (target.subresource == "status") {  // nothing but the status
+  if (target.subresource == "status" && kind.custom) {  // nothing but the status
     json::value whole = *before;
     copy_member(whole.as_object(), after.as_object(), "status");
     if (manager.empty()) copy_member(metadata_of(whole), metadata_of(after), "managedFields");
@@ -318,19 +325,25 @@ Registry::Outcome Registry::store(const Target& target, const JsonPtr& before, j
                             "deletionGracePeriodSeconds", "generation", "resourceVersion"})
       copy_member(metadata, old_metadata, key);
     if (!metadata.contains("managedFields")) copy_member(metadata, old_metadata, "managedFields");
-    if (kind.status) copy_member(after.as_object(), old_members, "status");
-    apply_defaults(kind, after);
+    if (target.subresource == "status") {  // built-in kinds take the metadata from here too
+      copy_member(after.as_object(), old_members, "spec");
+    } else {
+      if (kind.status) copy_member(after.as_object(), old_members, "status");
+      apply_defaults(kind, after);
+    }
   }
   auto causes = validate(kind, after);
   for (Cause& cause : validate_update(kind, *before, after)) causes.push_back(std::move(cause));
   if (!causes.empty()) return {invalid(kind, target.key.name, causes), false};
   if (kind.generation && target.subresource != "status" && spec_of(after) != spec_of(*before))
     metadata_of(after)["generation"] = kube::int_at(*before, {"metadata", "generation"}) + 1;
-  if (kube::find(*before, {"metadata", "deletionTimestamp"}) && no_finalizers(after)) {
-    return {answer(200, *database_.remove(kind, target.key)), true};
-  }
   if (track_owners_ && !manager.empty())
-    own_changes(kind, before->as_object(), after, manager, target.subresource, kube::time_text(clock_.wall_ms()));
+    own_changes(kind, before->as_object(), after, manager, through.empty() ? target.subresource : through,
+                kube::time_text(clock_.wall_ms()));
+  if (kube::find(*before, {"metadata", "deletionTimestamp"}) && no_finalizers(after)) {
+    database_.remove(kind, target.key);
+    return {answer(200, after), true};
+  }
   if (without(after, "managedFields") == without(*before, "managedFields") && same_owners(after, *before))
     return {answer(200, *before), false};
   return {answer(200, *database_.put(kind, target.key, std::move(after))), true};
@@ -366,7 +379,8 @@ Registry::Outcome Registry::apply(const Target& target, const json::value& objec
   const KindInfo& kind = *target.kind;
   const std::string manager = manager_of(target);
   if (!target.query.contains("fieldManager"))
-    return {refuse(422, "Invalid", "fieldManager: Required value: is required for apply patch"), false};
+    return {invalid(kind, target.key.name, {{"FieldValueRequired", "fieldManager", "is required for apply patch"}}),
+            false};
   const JsonPtr before = database_.now().get(kind, target.key);
   const bool force = target.query.contains("force") && target.query.at("force") == "true";
   if (!object.is_object() || kube::find(object, {"metadata", "managedFields"}))
@@ -377,10 +391,19 @@ Registry::Outcome Registry::apply(const Target& target, const json::value& objec
     collection.key.name.clear();
     return create(collection, object, true);
   }
-  Result<json::value> merged =
+  Applied merged =
       server_side_apply(kind, *before, object, manager, target.subresource, force, kube::time_text(clock_.wall_ms()));
-  if (!merged) return {refuse(409, "Conflict", merged.error().text()), false};
-  return store(target, before, std::move(*merged), "");
+  if (!merged.conflicts.empty()) {
+    json::array causes;
+    std::string text = "Apply failed with conflicts: ";
+    for (const FieldConflict& conflict : merged.conflicts) {
+      const std::string message = fmt::format("conflict with \"{}\"", conflict.manager);
+      causes.push_back({{"reason", "FieldManagerConflict"}, {"field", conflict.field}, {"message", message}});
+      text += fmt::format("{}: {}; ", message, conflict.field);
+    }
+    return {refuse(409, "Conflict", text, json::object{{"causes", std::move(causes)}}), false};
+  }
+  return store(target, before, std::move(merged.object), "");
 }
 
 Registry::Outcome Registry::remove(const Target& target, const json::value& options) {

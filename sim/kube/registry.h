@@ -63,7 +63,9 @@ class Registry {
   Outcome update_scale(const Target& target, const JsonPtr& before, const boost::json::value& scale);
   // The end of every update: `after` is what the client wants the object to be. No manager: the owners of fields are
   // in `after` already.
-  Outcome store(const Target& target, const JsonPtr& before, boost::json::value after, const std::string& manager);
+  // `through`: the subresource that its owners are noted under, if not the target's.
+  Outcome store(const Target& target, const JsonPtr& before, boost::json::value after, const std::string& manager,
+                const std::string& through = {});
   std::string uuid();
 
   Database& database_;

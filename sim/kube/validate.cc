@@ -106,8 +106,7 @@ void metadata(Causes& causes, const KindInfo& kind, const json::value& object) {
     controllers += kube::bool_at(owners[i], {"controller"}) ? 1 : 0;
     for (const char* key : {"apiVersion", "kind", "name", "uid"}) {
       if (kube::string_at(owners[i], {key}).empty())
-        causes.push_back(
-            {"FieldValueInvalid", fmt::format("metadata.ownerReferences[{}].{}", i, key), "must not be empty"});
+        causes.push_back({"FieldValueInvalid", fmt::format("metadata.ownerReferences.{}", key), "must not be empty"});
     }
   }
   if (controllers > 1)
@@ -161,14 +160,21 @@ void pod(Causes& causes, const json::value& spec, const json::array& claims, con
   unique(causes, list_at(spec, {"volumes"}), "name", field + ".volumes");
   const json::array& containers = list_at(spec, {"containers"});
   if (containers.empty()) causes.push_back({"FieldValueRequired", field + ".containers", "Required value"});
-  json::array all = containers;
   for (const char* list : {"containers", "initContainers"}) {
     const json::array& items = list_at(spec, {list});
     for (size_t i = 0; i < items.size(); ++i)
       container(causes, items[i], volumes, fmt::format("{}.{}[{}]", field, list, i));
   }
-  for (const json::value& item : list_at(spec, {"initContainers"})) all.push_back(item);
-  unique(causes, all, "name", field + ".containers");
+  unique(causes, containers, "name", field + ".containers");
+  const json::array& initial = list_at(spec, {"initContainers"});
+  unique(causes, initial, "name", field + ".initContainers");
+  for (size_t i = 0; i < initial.size(); ++i) {
+    const auto same = [&](const json::value& other) {
+      return kube::string_at(other, {"name"}) == kube::string_at(initial[i], {"name"});
+    };
+    if (std::any_of(containers.begin(), containers.end(), same))
+      causes.push_back({"FieldValueDuplicate", fmt::format("{}.initContainers[{}].name", field, i), "Duplicate value"});
+  }
 }
 
 void stateful_set(Causes& causes, const json::value& object) {
@@ -201,7 +207,10 @@ void stateful_set(Causes& causes, const json::value& object) {
 void autoscaler(Causes& causes, const json::value& object) {
   const int64_t smallest = kube::int_at(object, {"spec", "minReplicas"});
   const int64_t largest = kube::int_at(object, {"spec", "maxReplicas"});
-  if (smallest < 1) causes.push_back({"FieldValueInvalid", "spec.minReplicas", "must be greater than or equal to 1"});
+  if (smallest < 1) {
+    causes.push_back({"FieldValueInvalid", "spec.minReplicas", "must be greater than or equal to 1"});
+    causes.push_back({"FieldValueForbidden", "spec.metrics", "must specify at least one Object or External metric"});
+  }
   if (largest < 1) causes.push_back({"FieldValueInvalid", "spec.maxReplicas", "must be greater than 0"});
   if (largest < smallest)
     causes.push_back({"FieldValueInvalid", "spec.maxReplicas", "must be greater than or equal to `minReplicas`"});
@@ -218,11 +227,24 @@ void service(Causes& causes, const json::value& object) {
     const int64_t port = kube::int_at(ports[i], {"port"});
     if (port < 1 || port > 65535)
       causes.push_back({"FieldValueInvalid", fmt::format("spec.ports[{}].port", i), "must be between 1 and 65535"});
+    const json::value* target = kube::find(ports[i], {"targetPort"});
+    if (target && target->is_int64() && (target->get_int64() < 1 || target->get_int64() > 65535))
+      causes.push_back(
+          {"FieldValueInvalid", fmt::format("spec.ports[{}].targetPort", i), "must be between 1 and 65535"});
     if (ports.size() > 1 && kube::string_at(ports[i], {"name"}).empty())
       causes.push_back({"FieldValueRequired", fmt::format("spec.ports[{}].name", i), "Required value"});
   }
   if (ports.empty() && kube::string_at(object, {"spec", "clusterIP"}) != "None")
     causes.push_back({"FieldValueRequired", "spec.ports", "Required value"});
+}
+
+// What our CRDs' schemas ask for.
+void custom(Causes& causes, const KindInfo& kind, const json::value& object) {
+  if (!kind.scale || !kube::find(object, {"status"})) return;
+  for (const char* field : {"conditions", "replicas", "selector"}) {
+    if (!kube::find(object, {"status", field}))
+      causes.push_back({"FieldValueRequired", fmt::format("status.{}", field), "Required value"});
+  }
 }
 
 }  // namespace
@@ -234,6 +256,7 @@ Causes validate(const KindInfo& kind, const json::value& object) {
   if (name == "StatefulSet") stateful_set(causes, object);
   if (name == "HorizontalPodAutoscaler") autoscaler(causes, object);
   if (name == "Service") service(causes, object);
+  if (kind.custom) custom(causes, kind, object);
   if (name == "Pod") {
     const json::value* spec = kube::find(object, {"spec"});
     pod(causes, spec ? *spec : json::value(), {}, "spec");
