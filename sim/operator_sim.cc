@@ -16,6 +16,7 @@ constexpr int64_t kQuietMs = 90'000;          // longer than any backoff of the 
 constexpr int64_t kRunMaxMs = 6 * 3'600'000;  // of simulated time; a run that takes longer does not come to rest
 constexpr int64_t kRestartMaxMs = 3'000;
 constexpr int kCleanupFailures = 2;
+constexpr int kPersonTriesMax = 2'000;  // half a second apart: longer than any deadline of the operator
 
 // The mark on what fmesh wrote is a fingerprint of uids too, which differ from run to run, as versions do.
 std::string without_marks(const std::string& state) {
@@ -156,7 +157,7 @@ class Run {
   }
 
   void person(const PersonStep& step) {
-    for (int attempt = 0; attempt < 50; ++attempt) {
+    for (int attempt = 0; attempt < kPersonTriesMax; ++attempt) {
       const kube::Response response = server_.user(step.request);
       if (response.status < 300) return;
       if (response.status == 404 && step.request.method == "DELETE") return;

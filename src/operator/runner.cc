@@ -165,7 +165,6 @@ void Runner::advance(const kube::WorkKey& key) {
     return finish(key, {.kind = Step::Kind::kDone, .failed = true}, 0);
   }
   const Step step = running.pass->next();
-  speak(key, *running.pass);
   switch (step.kind) {
     case Step::Kind::kWrite:
       return write(key, step.write);
@@ -186,7 +185,6 @@ void Runner::write(const kube::WorkKey& key, const Write& write) {
     answering_ = nullptr;
     Pass& pass = *running_.at(key).pass;
     pass.answered(write, outcome);
-    speak(key, pass);
     switch (outcome.verdict) {
       case kube::Verdict::kTooMany:
       case kube::Verdict::kUnavailable:
@@ -254,7 +252,6 @@ void Runner::clean(const kube::WorkKey& key) {
     if (!*alive) return;
     Pass& pass = *running_.at(key).pass;
     pass.cleaned(outcome);
-    speak(key, pass);
     advance(key);
   });
 }
@@ -263,6 +260,7 @@ void Runner::finish(const kube::WorkKey& key, const Step& step, int64_t at_least
   const int64_t now_ns = loop_.clock().monotonic_ns();
   ++counts_.passes;
   if (on_pass_) on_pass_(key, static_cast<double>(now_ns - running_.at(key).since_ns) / kNsPerMs, step.failed);
+  speak(key, running_.at(key));
   running_.erase(key);
   if (step.failed) {
     ++counts_.failures;
@@ -275,8 +273,19 @@ void Runner::finish(const kube::WorkKey& key, const Step& step, int64_t at_least
   wake();
 }
 
-void Runner::speak(const kube::WorkKey& key, Pass& pass) {
-  const std::vector<Note> notes = pass.take_notes();
+// What one pass has to say is said at its end, in as few Events as there are reasons.
+void Runner::speak(const kube::WorkKey& key, Running& running) {
+  std::vector<Note> notes;
+  for (Note& note : running.pass->take_notes()) {
+    const auto same = std::find_if(notes.begin(), notes.end(), [&](const Note& one) {
+      return one.reason == note.reason && one.warning == note.warning;
+    });
+    if (same == notes.end()) {
+      notes.push_back(std::move(note));
+    } else if (same->text.find(note.text) == std::string::npos) {
+      same->text += "; " + note.text;
+    }
+  }
   if (notes.empty()) return;
   const kube::ResourceType* type = type_of_kind(key.kind);
   const kube::ObjectPtr resource = world_.of(*type).get({key.name_space, key.name});

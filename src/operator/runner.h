@@ -77,7 +77,7 @@ class Runner {
   void take_answer(const Write& write, const Result<kube::Response>& answer, const kube::Outcome& outcome);
   void clean(const kube::WorkKey& key);
   void finish(const kube::WorkKey& key, const Step& step, int64_t at_least_ms);
-  void speak(const kube::WorkKey& key, Pass& pass);
+  void speak(const kube::WorkKey& key, Running& running);
 
   Loop& loop_;
   kube::Api& api_;
