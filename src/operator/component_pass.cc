@@ -52,6 +52,7 @@ Step ComponentPass::next() {
     live_version_ = resource_->resource_version();
     objects_.reset();
     fine_.clear();
+    updated_.clear();  // what is wanted may be another thing now
   }
   if (!live_->component || is_false(live_->metadata.annotations, kManaged)) return {};
   if (live_->being_deleted) return delete_step();
@@ -76,6 +77,7 @@ void ComponentPass::find_circumstances() {
   if (!objects_ || look_versions_ != std::pair(global_revision, namespaced_revision)) {
     look_versions_ = {global_revision, namespaced_revision};
     fine_.clear();
+    updated_.clear();
     global_ = global ? model::read_live(global->text()).backend_config : std::nullopt;
     namespaced_ = namespaced ? model::read_live(namespaced->text()).backend_config : std::nullopt;
     objects_ = plan::make_cluster_objects(

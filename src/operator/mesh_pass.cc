@@ -25,6 +25,7 @@ Step MeshPass::next() {
     live_ = model::read_live(resource_->text());
     live_version_ = resource_->resource_version();
     in_order_.clear();
+    updated_.clear();  // what is wanted may be another thing now
   }
   const auto managed = live_->metadata.annotations.find(kManaged);
   if (!live_->mesh || (managed != live_->metadata.annotations.end() && managed->second == "false")) return {};

@@ -200,6 +200,7 @@ class RunningProcess final : public Process {
   }
 
   void keep_gauges() {
+    if (elector_ && !elector_->trouble().empty()) log_->warn("lease: {}", elector_->trouble());
     const Runner& runner = controllers_->runner();
     metrics_.set({runner.waiting(), runner.in_flight(), runner.counts().writes, leading_});
     again_after(kGaugesMs, [this] { keep_gauges(); });
