@@ -21,10 +21,6 @@ bool is_false(const model::StringMap& map, const char* name) {
   return found != map.end() && found->second == "false";
 }
 
-std::string settled_status(const json::value& wanted, const json::value* there) {
-  return fingerprint(wanted) + (there ? fingerprint(*there) : "");
-}
-
 bool has_finalizer(const model::LiveResource& live) {
   return std::find(live.finalizers.begin(), live.finalizers.end(), kCleanupFinalizer) != live.finalizers.end();
 }
@@ -56,7 +52,10 @@ Step ComponentPass::next() {
   }
   if (!live_->component || is_false(live_->metadata.annotations, kManaged)) return {};
   if (live_->being_deleted) return delete_step();
-  if (status_written_) return after_status_step();
+  if (status_written_) {
+    note_settled_status(world_, status_, *resource_);
+    return done_;
+  }
   if (finalizer_refused_) return {.failed = true};
   if (asks_for_cleanup(*live_) != has_finalizer(*live_)) return finalizer_step(asks_for_cleanup(*live_));
   look_ = {};
@@ -221,16 +220,6 @@ Step ComponentPass::status_step() {
   object.insert_or_assign("status", status_);
   return {.kind = Step::Kind::kWrite,
           .write = {WriteVerb::kStatus, type_, key_, kube::update(type_, key_, now, "status"), live_->uid, "", ""}};
-}
-
-// The answer is in the world. Where it is not what was written, an older CRD lacks our fields and drops them.
-Step ComponentPass::after_status_step() {
-  const json::value now = resource_->json();
-  const json::value* there = now.get_object().if_contains("status");
-  if (there && status_differs(status_, *there)) {
-    world_.settled[resource_->uid() + "/status"] = settled_status(status_, there);
-  }
-  return done_;
 }
 
 // --- the end ---

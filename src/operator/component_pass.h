@@ -29,7 +29,6 @@ class ComponentPass final : public Pass {
   std::optional<Step> bring(const Wanted& wanted);
   std::optional<Step> old_job_step();
   Step status_step();
-  Step after_status_step();
   Step finalizer_step(bool wanted);
   Step delete_step();
 

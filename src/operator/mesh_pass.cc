@@ -30,6 +30,10 @@ Step MeshPass::next() {
   const auto managed = live_->metadata.annotations.find(kManaged);
   if (!live_->mesh || (managed != live_->metadata.annotations.end() && managed->second == "false")) return {};
   if (live_->being_deleted) return {};  // the garbage collector takes the children
+  if (status_written_) {
+    note_settled_status(world_, status_, *resource_);
+    return done_;
+  }
   children_.clear();
   problem_.clear();
   again_after_ms_ = 0;
@@ -119,20 +123,15 @@ Step MeshPass::status_step() {
     if (!forbidden_) done.again_after_ms = kRefusedAgainMs;
   }
   if (status_refused_) return done;
-  const json::value wanted = write_status(make_mesh_status(*live_, children_, refused_.empty(), problem_));
+  status_ = write_status(make_mesh_status(*live_, children_, refused_.empty(), problem_));
   json::value now = resource_->json();
   json::object& object = now.get_object();
   const json::value* there = object.if_contains("status");
-  const json::value nothing = json::object();
-  if (!status_differs(wanted, there ? *there : nothing)) return done;
-  const std::string state = fingerprint(wanted) + fingerprint(there ? *there : nothing);
-  std::string& settled = world_.settled[live_->uid + "/status"];
-  if (settled == state) return done;
-  if (status_written_) {
-    settled = state;  // an older CRD lacks our fields and drops them
-    return done;
-  }
-  object.insert_or_assign("status", wanted);
+  if (there && !status_differs(status_, *there)) return done;
+  const auto known = world_.settled.find(live_->uid + "/status");
+  if (known != world_.settled.end() && known->second == settled_status(status_, there)) return done;
+  done_ = done;
+  object.insert_or_assign("status", status_);
   return {.kind = Step::Kind::kWrite,
           .write = {WriteVerb::kStatus, kube::kFunctionMesh, key_,
                     kube::update(kube::kFunctionMesh, key_, now, "status"), live_->uid, "", ""}};

@@ -43,6 +43,8 @@ class MeshPass final : public Pass {
   std::vector<ChildSeen> children_;
   std::string problem_;
   int64_t again_after_ms_ = 0;
+  boost::json::value status_;  // that was written last
+  Step done_;
 
   // Of this pass.
   std::set<ChildName> updated_;

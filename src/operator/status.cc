@@ -182,4 +182,16 @@ bool status_differs(const json::value& wanted, const json::value& live) {
   return left != right;
 }
 
+std::string settled_status(const json::value& wanted, const json::value* there) {
+  return fingerprint(wanted) + (there ? fingerprint(*there) : "");
+}
+
+void note_settled_status(World& world, const json::value& written, const kube::Object& resource) {
+  const json::value now = resource.json();
+  const json::value* there = now.get_object().if_contains("status");
+  if (there && status_differs(written, *there)) {
+    world.settled[resource.uid() + "/status"] = settled_status(written, there);
+  }
+}
+
 }  // namespace fmesh::op

@@ -11,6 +11,7 @@
 
 #include "kube/object.h"
 #include "model/live.h"
+#include "operator/world.h"
 
 namespace fmesh::op {
 
@@ -56,6 +57,10 @@ boost::json::value write_status(const model::ComponentStatus& status);
 boost::json::value write_status(const model::MeshStatus& status);
 // Both as the API server keeps them: zero and absent are the same.
 bool status_differs(const boost::json::value& wanted, const boost::json::value& live);
+// An older CRD drops our fields from a status. What was `written`, and what the API server made of it, is remembered in
+// World::settled, so that it is not written again and again. `resource` is the answer.
+void note_settled_status(World& world, const boost::json::value& written, const kube::Object& resource);
+std::string settled_status(const boost::json::value& wanted, const boost::json::value* there);
 // fmesh wrote this object.
 bool is_marked(const kube::ObjectPtr& object);
 
