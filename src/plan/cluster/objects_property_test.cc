@@ -5,68 +5,13 @@
 #include <set>
 
 #include "model/schema.h"
+#include "plan/cluster/object_promises_testing.h"
 #include "plan/cluster/objects_test_support.h"
 
 namespace fmesh::plan {
 namespace {
 
 namespace json = boost::json;
-
-std::string text_in(const json::value& value, const char* name) {
-  const json::object* object = value.if_object();
-  const json::value* found = object ? object->if_contains(name) : nullptr;
-  return found && found->is_string() ? std::string(found->get_string()) : std::string();
-}
-
-const json::array& list_in(const json::value& value, const char* name) {
-  static const json::array none;
-  const json::object* object = value.if_object();
-  const json::value* found = object ? object->if_contains(name) : nullptr;
-  return found && found->is_array() ? found->get_array() : none;
-}
-
-// The first promise that `objects` break; empty: none.
-std::string broken_promise(const ClusterObjects& objects, const model::Component& component) {
-  const json::value set = objects.stateful_set;
-  const json::value pod = set.at_pointer("/spec/template/spec");
-  std::set<std::string> volumes, containers;
-  for (const json::value& volume : list_in(pod, "volumes")) {
-    if (!volumes.insert(text_in(volume, "name")).second) return "two volumes named " + text_in(volume, "name");
-  }
-  if (component.spec.volume_claim_templates.present()) {
-    for (const json::value& claim : component.spec.volume_claim_templates.value().as_array()) {
-      const json::object* object = claim.if_object();
-      if (object && object->contains("metadata")) volumes.insert(text_in(object->at("metadata"), "name"));
-    }
-  }
-  for (const char* kind : {"initContainers", "containers"}) {
-    for (const json::value& container : list_in(pod, kind)) {
-      if (!containers.insert(text_in(container, "name")).second) return "two containers of one name";
-      std::set<std::string> variables, paths;
-      for (const json::value& mount : list_in(container, "volumeMounts")) {
-        if (!volumes.contains(text_in(mount, "name"))) return "no volume for " + json::serialize(mount);
-        if (!paths.insert(text_in(mount, "mountPath")).second) return "two mounts at " + text_in(mount, "mountPath");
-      }
-      if (std::string_view(kind) == "initContainers") continue;  // as written
-      for (const json::value& variable : list_in(container, "env")) {
-        const std::string name = text_in(variable, "name");
-        if (!name.empty() && !variables.insert(name).second) return "variable " + name + " twice";
-      }
-    }
-  }
-  const json::object& labels = set.at_pointer("/spec/template/metadata/labels").as_object();
-  for (const auto& label : set.at_pointer("/spec/selector/matchLabels").as_object()) {
-    if (!labels.contains(label.key()) || labels.at(label.key()) != label.value()) return "selector is not in labels";
-  }
-  if (json::value(objects.service).at_pointer("/spec/selector") != set.at_pointer("/spec/selector/matchLabels")) {
-    return "the Service selects others than the StatefulSet";
-  }
-  if (objects.horizontal_pod_autoscaler) {
-    const json::value hpa = *objects.horizontal_pod_autoscaler;
-    if (list_in(hpa.at("spec"), "metrics").empty()) return "no metrics";
-  }
-  return {};
-}
 
 // The component of `spec`, as far as it can be read.
 model::Component read_component(const std::string& kind, const json::object& spec) {
