@@ -173,6 +173,7 @@ build_kubernetes() {
 
 verb_e2e() {
   need build test testbed
+  [ "$(id -u)" -ne 0 ] || need pods # a node needs root; its tests are skipped without
   build_kubernetes
   case ${1:-} in
     "") build && run_ctest build -L '^e2e$' ;;
@@ -185,7 +186,10 @@ verb_testbed() {
   [ $# -gt 0 ] && [ -x "testbed/$1/$1" ] || fail "testbed: found '${1:-}', expected one of: $(cd testbed && echo */ | tr -d /)"
   local name=$1
   shift
-  case ${1:-} in up | build) need testbed ;; esac
+  case " $* " in
+    *" --pods "*) need testbed pods ;;
+    *" up "* | *" build "*) need testbed ;;
+  esac
   exec "testbed/$name/$name" "$@"
 }
 

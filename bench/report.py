@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import kube
+
 # Peers were measured on another machine of the same kind (2 virtual cores, same disk); the source of each is in its row.
 PEERS = {
     "file_to_file": ("Redpanda Connect core (Go), no stream in between", 31_000, 33, 310_000, 30),
@@ -139,5 +141,8 @@ def markdown(results, place):
     parts += ["## Throughput", "", "The peers' figures were measured on another machine of this kind, not in this run.", "", *throughput_rows(results), ""]
     parts += ["## Footprint and start", "", *single_rows(results), ""]
     parts += ["## Growth", "", *growth_rows(results), ""]
+    parts += ["## Operator", "", "On a real control plane on the same machine (`testbed/kube`; no node, so pods stay Pending), measured by the `scale.py` of the",
+              "golden cases. Writes are those in the API server's audit log, without events and leases. Upstream's figures are from a like machine.", "",
+              *kube.rows(results), ""]
     parts += ["## Parts alone", "", *micro_table(results)]
     return "\n".join(parts) + "\n"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the benchmarks through the real program and writes bench/results.md.
 
-bench/run.py [--build DIR] [--scale F] [ROW...]; without rows all of them run. --scale multiplies the number of records (1: the
+bench/run.py [--build DIR] [--scale F] [ROW...]; without rows all run that need no Kubernetes (kube, kube_large). --scale multiplies the number of records (1: the
 figures of results.md; 0.01: a trial). Rows that were not run keep their figures of the last run (build/bench/results.json).
 """
 
@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import kube
 import measure
 import meshes
 import report
@@ -226,15 +227,16 @@ def micro(bench):
 
 
 ROWS = [file_to_file, generate_to_drop, stream_to_stream, idle_functions, first_record, start_thousand, linear_streams, linear_records, micro]
+OPERATOR_ROWS = [kube.kube, kube.kube_large]  # minutes each, and a Kubernetes: only when asked for
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default=str(ROOT / "build"))
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(row.__name__ for row in ROWS))
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(row.__name__ for row in ROWS + OPERATOR_ROWS))
     arguments = parser.parse_args()
-    known = {row.__name__: row for row in ROWS}
+    known = {row.__name__: row for row in ROWS + OPERATOR_ROWS}
     unknown = [name for name in arguments.rows if name not in known]
     if unknown:
         parser.error(f"found row {unknown[0]}, expected one of {', '.join(known)}")
@@ -243,7 +245,7 @@ def main():
     store = bench.build / "bench" / "results.json"
     results = json.loads(store.read_text()) if store.exists() else {}
     failed = False
-    for name in arguments.rows or known:
+    for name in arguments.rows or [row.__name__ for row in ROWS]:
         print(f"== {name}: {known[name].__doc__.strip()}", flush=True)
         try:
             results[name] = known[name](bench)

@@ -29,6 +29,14 @@ bool truth(const std::optional<std::string>& text, bool absent) {
   return true;
 }
 
+// ":8443", upstream's form, means every interface: both families where the machine has IPv6.
+std::string listen_address(const std::string& given, const kube::ConfigSources& sources) {
+  if (given == "0") return "";
+  if (!given.starts_with(':')) return given;
+  const bool has_ipv6 = sources.read_file("/proc/net/if_inet6").has_value();
+  return (has_ipv6 ? "[::]" : "0.0.0.0") + given;
+}
+
 }  // namespace
 
 void add_operator_flags(CLI::App& verb, OperatorFlags& flags) {
@@ -160,11 +168,11 @@ Result<op::ProcessOptions> read_operator_flags(const OperatorFlags& flags, const
     return fail(ErrorKind::kFixInput,
                 "--enable-leader-election outside of a pod needs --leader-election-namespace: where the Lease is kept");
   }
-  options.health_address = flags.health_address;
-  options.metrics_address = flags.metrics_address == "0" ? "" : flags.metrics_address;
+  options.health_address = listen_address(flags.health_address, sources);
+  options.metrics_address = listen_address(flags.metrics_address, sources);
   options.metrics_secure = flags.metrics_secure;
   options.webhooks = flags.webhooks;
-  options.webhook_address = flags.webhook_address;
+  options.webhook_address = listen_address(flags.webhook_address, sources);
   options.certificate_folder = flags.certificate_folder;
   options.webhook_namespace = here;
   options.cleanup_at_loopback = flags.cleanup_at_loopback;

@@ -53,6 +53,8 @@ def write_private(path, text):
 class Cluster:
     """One cluster in one folder. tied: its processes die with this one (for tests)."""
 
+    has_node = False
+
     def __init__(self, folder, tied=False, controllers_qps=CONTROLLERS_QPS):
         self.folder = Path(folder).resolve()
         self.tied = tied
@@ -109,7 +111,7 @@ class Cluster:
         self._credentials()
         for attempt in range(PORT_TRIES):
             ports = dict(zip(("etcd", "peer", "server", "controllers", "scheduler"), free_ports(5)))
-            (self.folder / "state.json").write_text(json.dumps({"ports": ports}), encoding="utf-8")
+            (self.folder / "state.json").write_text(json.dumps({"ports": ports, "node": self.has_node}), encoding="utf-8")
             self._kubeconfigs()
             try:
                 self._start_all(ports)
@@ -120,8 +122,11 @@ class Cluster:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def down(self, keep=False):
+    def stop(self):
         self.processes.stop_all()
+
+    def down(self, keep=False):
+        self.stop()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -177,11 +182,7 @@ class Cluster:
         self._wait(lambda: client.get("ServiceAccount", "default"), ["etcd", "kube-apiserver", "kube-controller-manager"], "the controller manager")
 
     def _start(self, name, arguments):
-        self.processes.start(name, [self.binaries / name, *arguments], tied=self.tied, inside=self.inside())
-
-    def inside(self):
-        """A prefix of every command, where the cluster lives in a network namespace."""
-        return ()
+        self.processes.start(name, [self.binaries / name, *arguments], tied=self.tied)
 
     def _wait(self, condition, names, what, seconds=READY_WAIT_S):
         end = time.monotonic() + seconds
@@ -217,7 +218,7 @@ class Cluster:
                 f"--client-ca-file={key / 'ca.crt'}", f"--token-auth-file={key / 'tokens.csv'}", "--authorization-mode=Node,RBAC",
                 "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={key / 'accounts.key'}",
                 f"--service-account-signing-key-file={key / 'accounts.key'}", f"--service-cluster-ip-range={SERVICE_RANGE}",
-                "--allow-privileged=true", "--enable-aggregator-routing=" + ("true" if self.inside() else "false"),
+                "--allow-privileged=true", "--enable-aggregator-routing=" + ("true" if self.has_node else "false"),
                 # A cluster that asks for update on .../finalizers of an owner, as OpenShift does, finds rights that are missing.
                 "--enable-admission-plugins=OwnerReferencesPermissionEnforcement", "--profiling=false",
                 f"--audit-policy-file={HERE / 'audit-policy.yaml'}", f"--audit-log-path={self.audit_log}",
@@ -227,7 +228,7 @@ class Cluster:
                 "--requestheader-extra-headers-prefix=X-Remote-Extra-", "--requestheader-group-headers=X-Remote-Group",
                 "--requestheader-username-headers=X-Remote-User",
                 f"--proxy-client-cert-file={key / 'front-proxy.crt'}", f"--proxy-client-key-file={key / 'front-proxy.key'}",
-                *([] if self.inside() else ["--endpoint-reconciler-type=none"])]
+                *([] if self.has_node else ["--endpoint-reconciler-type=none"])]
 
     def controllers_arguments(self, ports):
         config = self.kubeconfig("controller-manager")

@@ -33,12 +33,12 @@ class Processes:
         self.logs = Path(folder) / "logs"
         self.children = {}  # name -> Popen, of those that this process started
 
-    def start(self, name, command, tied=False, environment=None, inside=()):
-        """Starts it in a session of its own. tied: it dies with the process that called. inside: a prefix (nsenter ...)."""
+    def start(self, name, command, tied=False, environment=None):
+        """Starts it in a session of its own. tied: it dies with the process that called."""
         self.run.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
         with open(self.logs / f"{name}.log", "ab") as log:
-            process = subprocess.Popen([*inside, *map(str, command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+            process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
                                        start_new_session=True, preexec_fn=dies_with_parent if tied else None)
         self.children[name] = process
         record = {"pid": process.pid, "started": start_time(process.pid), "command": [str(word) for word in command]}
@@ -74,16 +74,12 @@ class Processes:
                 if time.monotonic() > end:
                     os.kill(pid, signal.SIGKILL)
                     end = time.monotonic() + STOP_WAIT_S
-                self._reap(name)
                 time.sleep(0.02)
-        self._reap(name)
+        child = self.children.pop(name, None)
+        if child is not None:
+            child.wait(STOP_WAIT_S)  # its threads may end after its first one
         (self.run / f"{name}.json").unlink(missing_ok=True)
 
     def stop_all(self):
         for name in reversed(self.names()):
             self.stop(name)
-
-    def _reap(self, name):
-        child = self.children.get(name)
-        if child is not None and child.poll() is not None:
-            del self.children[name]
