@@ -26,6 +26,8 @@ using AddCommand = void (*)(CLI::App& app, Exit& exit);
 void add_run(CLI::App& app, Exit& exit);
 void add_new(CLI::App& app, Exit& exit);
 void add_validate(CLI::App& app, Exit& exit);
+void add_diff(CLI::App& app, Exit& exit);
+void add_why(CLI::App& app, Exit& exit);
 void add_operator(CLI::App& app, Exit& exit);
 void add_graph(CLI::App& app, Exit& exit);
 void add_render(CLI::App& app, Exit& exit);

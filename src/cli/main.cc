@@ -9,6 +9,8 @@ int main(int argc, char** argv) {
       add_run,         //
       add_new,         //
       add_validate,    //
+      add_diff,        //
+      add_why,         //
       add_operator,    //
       add_graph,       //
       add_render,      //
