@@ -81,7 +81,7 @@ run_ctest() {
 }
 
 # The rooms whose unit tests are run under a sanitizer; the rest would cost build time and find nothing there.
-asan_rooms="base net model plan stream stream_log runtime connect local observe rooms sim"
+asan_rooms="base net model plan stream stream_log runtime connect kube operator local observe rooms sim"
 tsan_rooms="base net stream_log runtime connect local observe rooms"
 
 test_sanitized() {
