@@ -165,6 +165,18 @@ TEST(WriteYaml, ReadsBackAsTheSameValue) {
   EXPECT_EQ(to_json(*list.documents.at(0)), value) << write_yaml(value);
 }
 
+TEST(WriteYaml, LinesStandAsTheyAreAndReadBackTheSame) {
+  EXPECT_EQ(write_yaml({{"a", {{"b", "echo \"x\"\n  y: #1\n\nz"}}}}),
+            "a:\n  b: |-\n    echo \"x\"\n      y: #1\n\n    z\n");
+  for (const char* text : {"a\nb", "a\nb\n", "a\n\n", "a\n\n\nb\n\n\n", "a\n  \n b ", "\na", " a\nb", "a\tb\nc",
+                           "a\n---\nb", "a\r\nb", "\xC3\xA9\nb", "a\n- b\n#c: d\n", "\n", "a: b\n", "a\n \n"}) {
+    const boost::json::value value{{"k", text}, {"l", boost::json::array{text, "x", boost::json::object{{"m", text}}}}};
+    const DocumentList list = read_yaml("a.yaml", write_yaml(value));
+    ASSERT_EQ(render_all(list), "") << write_yaml(value);
+    EXPECT_EQ(to_json(*list.documents.at(0)), value) << write_yaml(value);
+  }
+}
+
 TEST(Quantity, ComparesExactly) {
   const auto q = [](const char* text) { return parse_quantity(text).value(); };
   EXPECT_EQ(q("0.5"), q("500m"));

@@ -160,6 +160,12 @@ bool is_plain_yaml(std::string_view text) {
   return resolve_plain(std::move(node)).type == Node::Type::kString && text != "<<" && text != "=";
 }
 
+// True if `text` is lines that a literal block ("|") holds as they are.
+bool fits_literal_block(std::string_view text) {
+  if (text.find('\n') == std::string_view::npos || text.front() == '\n' || text.front() == ' ') return false;
+  return std::all_of(text.begin(), text.end(), [](char c) { return c == '\n' || (c >= 0x20 && c < 0x7F); });
+}
+
 class YamlWriter {
  public:
   std::string out;
@@ -188,7 +194,9 @@ class YamlWriter {
       }
     } else {
       out += ' ';
-      if (value.is_string()) {
+      if (value.is_string() && indent > 0 && fits_literal_block(value.get_string())) {
+        write_literal_block(value.get_string(), indent);
+      } else if (value.is_string()) {
         write_scalar_string(value.get_string());
       } else {
         out += write_json(value);
@@ -200,6 +208,19 @@ class YamlWriter {
   void line(int indent) {
     if (!out.empty()) out += '\n';
     out += std::string(static_cast<size_t>(indent), ' ');
+  }
+  // Behind the blank that follows "key:".
+  void write_literal_block(std::string_view text, int indent) {
+    const size_t end = text.find_last_not_of('\n') + 1;
+    const size_t breaks = text.size() - end;
+    out += breaks == 0 ? "|-" : breaks == 1 ? "|" : "|+";
+    if (breaks > 0) text.remove_suffix(1);  // the last one ends the block's last line
+    for (size_t at = 0; at <= text.size();) {
+      const size_t next = std::min(text.find('\n', at), text.size());
+      out += '\n';
+      if (next > at) out.append(static_cast<size_t>(indent), ' ').append(text.substr(at, next - at));
+      at = next + 1;
+    }
   }
   void write_scalar_string(std::string_view text) {
     if (is_plain_yaml(text)) {

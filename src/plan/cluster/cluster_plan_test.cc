@@ -85,6 +85,18 @@ TEST(ClusterPlan, AGoFunctionWithoutPlainTopicsIsRendered) {
   }
 }
 
+// D11: upstream's StatefulSet mounts a volume that is not there.
+TEST(ClusterPlan, AGenericFunctionIsDownloadedByAnInitContainer) {
+  const auto pod =
+      pod_of(objects_of(component_of("Function",
+                                     "genericRuntime: {functionFile: f.js, language: nodejs, functionFileLocation: "
+                                     "'function://a/b/c@1'}, pulsar: {pulsarConfig: b}, input: {topics: [i]}"),
+                        {.init_containers = true}));
+  EXPECT_EQ(names_in(pod, "/initContainers"), "downloader");
+  EXPECT_EQ(names_in(pod, "/volumes"), "downloader-volume");
+  EXPECT_EQ(names_in(pod, "/containers/0/volumeMounts"), "downloader-volume");
+}
+
 // D18 and defect 12: upstream writes batch keys, pull secrets and windows into the resource, which restarts its pods.
 TEST(ClusterPlan, AResourceIsNeverChangedAndGivesTheSameBytesEachTime) {
   const model::Component batch = component_of(
