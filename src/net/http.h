@@ -9,7 +9,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,11 +55,6 @@ struct TlsFiles {
   std::string ca;           // PEM; client: who is trusted besides the system's (empty: the system's only)
 };
 
-// PEM texts, not files: for certificates that change while a server runs.
-struct TlsTexts {
-  std::string certificate, key;  // both empty: TLS, but no connection succeeds until set_tls()
-};
-
 // Bounds of the server that nobody needs to change.
 inline constexpr size_t kHeaderSizeMaxBytes = 64 * 1024;            // else 431
 inline constexpr size_t kRequestBodiesMaxBytes = 64 * 1024 * 1024;  // being read, of all connections; else 503
@@ -78,7 +72,6 @@ struct HttpServerOptions {
   int64_t idle_timeout_ms = 60'000;               // between requests, and between two pieces of a body or an answer
   int64_t request_timeout_ms = 300'000;           // for the whole body of a request, and for the whole answer
   TlsFiles tls{};                                 // empty: plain
-  std::optional<TlsTexts> tls_texts{};            // instead of `tls`; TLS also if they are empty
 };
 
 class HttpServer {
@@ -89,10 +82,6 @@ class HttpServer {
   static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, HttpHandler handler);
   virtual ~HttpServer() = default;  // stops
   virtual uint16_t port() const = 0;
-  // For connections made from now on; those that are open go on. From any thread.
-  // Errors: kFixInput for a certificate and key that can't be used or do not belong together (the old ones stay), and
-  // for a server that was started without TLS.
-  virtual Status set_tls(TlsTexts tls) = 0;
   // Stops listening, ends streams, lets running requests finish for at most `limit_ms`. No handler runs afterwards.
   virtual void stop(int64_t limit_ms) = 0;
 };

@@ -26,7 +26,6 @@ class Server final : public HttpServer {
   Status listen() {
     FMESH_TRY(const Address address, parse_address(core_->options.address));
     FMESH_CHECK(load_tls());
-    with_tls_ = core_->tls != nullptr;
     FMESH_CHECK(address.is_unix ? listen_unix(address) : listen_tcp(address));
     accept();
     working_.emplace(core_->io.get_executor());
@@ -35,13 +34,6 @@ class Server final : public HttpServer {
   }
 
   uint16_t port() const override { return port_; }
-
-  Status set_tls(TlsTexts tls) override {
-    if (!with_tls_) return failed("it was started without TLS");
-    FMESH_TRY(auto context, read_texts(tls));
-    core_->post([core = core_, context] { core->tls = context; });
-    return {};
-  }
 
   void stop(int64_t limit_ms) override {
     if (!thread_.joinable()) return;
@@ -69,41 +61,18 @@ class Server final : public HttpServer {
     return fail(ErrorKind::kFixInput, "listen on " + core_->options.address + ": " + why);
   }
 
-  static std::shared_ptr<asio::ssl::context> new_context() {
-    auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
-    ErrorCode ignored;
-    context->set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, ignored);
-    return context;
-  }
-
   Status load_tls() {
     const TlsFiles& files = core_->options.tls;
-    if (const std::optional<TlsTexts>& texts = core_->options.tls_texts) {
-      FMESH_TRY(auto context, read_texts(*texts));
-      core_->tls = std::move(context);
-      return {};
-    }
     if (files.certificate.empty() && files.key.empty()) return {};
-    const auto context = new_context();
+    auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
     ErrorCode code;
+    context->set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, code);
     context->use_certificate_chain_file(files.certificate, code);
     if (code) return failed("certificate " + files.certificate + ": " + code.message());
     context->use_private_key_file(files.key, asio::ssl::context::pem, code);
     if (code) return failed("key " + files.key + ": " + code.message());
-    core_->tls = context;
+    core_->tls = std::move(context);
     return {};
-  }
-
-  Result<std::shared_ptr<asio::ssl::context>> read_texts(const TlsTexts& texts) const {
-    auto context = new_context();
-    if (texts.certificate.empty() && texts.key.empty()) return context;
-    ErrorCode code;
-    context->use_certificate_chain(asio::buffer(texts.certificate), code);
-    if (code) return failed("the certificate can't be used: " + code.message());
-    // Fails too if it does not belong to the certificate.
-    context->use_private_key(asio::buffer(texts.key), asio::ssl::context::pem, code);
-    if (code) return failed("the certificate's key can't be used: " + code.message());
-    return context;
   }
 
   // What a person can do about it, where there is something.
@@ -209,7 +178,7 @@ class Server final : public HttpServer {
   std::thread thread_;
   std::string unix_path_;
   uint16_t port_ = 0;
-  bool unix_socket_ = false, loopback_ = false, with_tls_ = false;
+  bool unix_socket_ = false, loopback_ = false;
 };
 
 }  // namespace
