@@ -135,6 +135,8 @@ void ApiServer::begin(const std::shared_ptr<Stream>& stream, const Request& requ
   const int64_t oldest = std::max(compacted_, database_.revision() - options_.history_commits);
   const bool from_version = !streaming_list && !version.empty() && version != "0";
   bool gone_inside = false;
+  if (from_version && version.find_first_not_of("0123456789") != std::string::npos)
+    return refuse_stream(stream, refuse(500, "", "resourceVersion: Invalid value: not a version"));
   if (from_version) {
     stream->position = number(version);
     if (stream->position < oldest) {

@@ -37,6 +37,11 @@ class Simulated:
         answer = self._ask({"method": method, "path": path.replace("{ns}", self.namespace), "body": body, "type": type})
         return answer["code"], answer["body"]
 
+    def watch(self, path):
+        """(code, events) of a watch that ends by its timeoutSeconds."""
+        answer = self._ask({"watch": path.replace("{ns}", self.namespace)})
+        return answer["code"], answer["body"]
+
     def settle(self):
         self._ask({"runMs": 60000})
 
@@ -55,6 +60,12 @@ class Real:
 
     def send(self, method, path, body=None, type=JSON):
         return self.client.send(method, path.replace("{ns}", self.namespace), body, type)
+
+    def watch(self, path):
+        code, body = self.client.send("GET", path.replace("{ns}", self.namespace))
+        if isinstance(body, dict):
+            return code, [body]
+        return code, [json.loads(line) for line in body.splitlines() if line.startswith("{")]
 
     def settle(self):
         """Until nothing of ours changed for a while."""
@@ -155,6 +166,21 @@ class Story:
         code, answer = self.server.send(method, path, copy.deepcopy(body), type)
         self.answers.append((f"{method} {path}", meaning(code, answer, self.versions)))
         return answer if isinstance(answer, dict) else {}
+
+    def watch(self, path, said=None):
+        """`said` stands for the path where it has a version in it."""
+        code, events = self.server.watch(path)
+        told = []
+        for event in events:
+            thing = event.get("object", event)
+            if event.get("type") == "ERROR" or thing.get("kind") == "Status":
+                told.append((event.get("type"), thing.get("code"), thing.get("reason")))
+            elif event["type"] == "BOOKMARK":
+                metadata = thing["metadata"]
+                told.append(("BOOKMARK", thing.get("kind"), sorted(thing), metadata.get("annotations"), bool(metadata.get("resourceVersion"))))
+            else:
+                told.append((event["type"], masked(thing, self.versions)))
+        self.answers.append((said or f"watch {path}", code, told))
 
     def settle(self):
         self.server.settle()

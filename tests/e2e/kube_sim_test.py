@@ -299,6 +299,34 @@ class KubeSimTest(KubeCase):
 
         self.compare(tell)
 
+    def test_watches(self):
+        def tell(story):
+            def version():
+                return story.server.send("GET", CONFIG_MAPS)[1]["metadata"]["resourceVersion"]
+
+            one = story.send("POST", CONFIG_MAPS, config_map("w-1", labels={"l": "x"}))
+            begin = one["metadata"]["resourceVersion"]
+            story.send("PATCH", f"{CONFIG_MAPS}/w-1", {"data": {"k": "2"}}, MERGE)
+            story.send("POST", CONFIG_MAPS, config_map("w-2", labels={"l": "y"}))
+            story.send("PATCH", f"{CONFIG_MAPS}/w-1", {"metadata": {"labels": {"l": "y"}}}, MERGE)  # leaves one selector, enters another
+            story.send("PATCH", f"{CONFIG_MAPS}/w-2", {"metadata": {"finalizers": ["a.b/c"]}}, MERGE)
+            story.send("DELETE", f"{CONFIG_MAPS}/w-2")
+            story.send("PATCH", f"{CONFIG_MAPS}/w-2", {"metadata": {"finalizers": None}}, MERGE)
+            story.send("POST", CONFIG_MAPS, config_map("w-2", labels={"l": "y"}))
+            story.send("POST", SERVICES, service("w"))
+            end = version()
+            for selector in ("", "&labelSelector=l%3Dx", "&labelSelector=l%3Dy", "&fieldSelector=metadata.name%3Dw-2"):
+                # Other ConfigMaps of the namespace are the real controllers' own.
+                mine = selector or "&labelSelector=l"
+                story.watch(f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion={begin}{mine}", f"watch from the first on {mine}")
+                story.watch(f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion={end}{mine}", f"watch from the last on {mine}")
+                story.watch(f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion=0{mine}")
+                story.watch(f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true{mine}")
+            story.watch(f"{CONFIG_MAPS}?watch=true&timeoutSeconds=1&resourceVersion=nonsense")
+            story.watch("/apis/compute.functionmesh.io/v1alpha1/namespaces/{ns}/nothings?watch=true&timeoutSeconds=1")
+
+        self.compare(tell)
+
     def test_apply(self):
         def tell(story):
             one = f"{STATEFUL_SETS}/s"

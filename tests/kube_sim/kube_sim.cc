@@ -21,6 +21,30 @@ void run_ms(ManualClock& clock, ManualLoop& loop, int64_t ms) {
   clock.advance_ms((until - clock.monotonic_ns()) / 1'000'000);
 }
 
+json::value watched(ManualClock& clock, ManualLoop& loop, sim::ApiServer& server, std::string target) {
+  int code = 0;
+  bool over = false;
+  std::string text;
+  kube::Request request;
+  request.target = std::move(target);
+  kube::StreamHandler handler;
+  handler.on_head = [&](const kube::Response& head) {
+    code = head.status;
+    text += head.body;
+  };
+  handler.on_data = [&](std::string_view piece) { text += piece; };
+  handler.on_end = [&](const Status&) { over = true; };
+  const auto stream = server.open(request, handler);
+  for (int i = 0; i < 600 && !over; ++i) run_ms(clock, loop, 100);
+  json::array events;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    if (const auto event = kube::read_json(std::string_view(text).substr(at, end - at))) events.push_back(*event);
+    at = end + 1;
+  }
+  return {{"code", code}, {"body", std::move(events)}};
+}
+
 }  // namespace
 
 int main() {
@@ -38,6 +62,10 @@ int main() {
     if (const int64_t ms = kube::int_at(*asked, {"runMs"}); ms > 0) {
       run_ms(clock, loop, ms);
       std::cout << "{}" << std::endl;
+      continue;
+    }
+    if (const std::string_view target = kube::string_at(*asked, {"watch"}); !target.empty()) {
+      std::cout << json::serialize(watched(clock, loop, server, std::string(target))) << std::endl;
       continue;
     }
     kube::Request request;
