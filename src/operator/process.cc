@@ -17,6 +17,7 @@
 #include "kube/leader_election.h"
 #include "net/http.h"
 #include "net/io_loop.h"
+#include "operator/cleaner.h"
 #include "operator/controllers.h"
 #include "operator/metrics.h"
 
@@ -136,7 +137,7 @@ class RunningProcess final : public Process {
 
   // On the loop from here on.
   void begin() {
-    cleaner_ = std::make_unique<NoCleaner>(*loop_);
+    cleaner_ = make_pulsar_cleaner(*loop_, *api_, options_.cleanup_at_loopback);
     events_ = kube::EventRecorder::start(*api_, *loop_, rng_, {});
     notes_.record_with(events_.get());
     controllers_ = std::make_unique<Controllers>(*loop_, *api_, options_.settings, rng_, *cleaner_, notes_,
@@ -230,17 +231,6 @@ class RunningProcess final : public Process {
               }));
     return {};
   }
-
-  class NoCleaner final : public Cleaner {
-   public:
-    explicit NoCleaner(Loop& loop) : loop_(loop) {}
-    void clean(const kube::ObjectPtr&, std::function<void(Status)> done) override {
-      loop_.post([done = std::move(done)] { done(fail(ErrorKind::kBug, "not there yet")); });
-    }
-
-   private:
-    Loop& loop_;
-  };
 
   ProcessOptions options_;
   std::shared_ptr<spdlog::logger> log_;
