@@ -109,7 +109,7 @@ boost::json::value write(const StructInfo& info, const void* object, Kinds kind)
     const void* at = field.at(object);
     if (field.storage->present(at)) {
       out.emplace(field.name, field.storage->write(at, kind));
-    } else if (field.always_written) {
+    } else if (field.always_written || field.required) {  // empty, so that the API server takes it
       const bool plain = !field.storage->structure();
       out.emplace(field.name, plain ? field.storage->write(at, kind) : boost::json::value(boost::json::object()));
     }
@@ -188,6 +188,19 @@ int64_t read_integer(const FieldInfo& field, const Node& node, const Path& path,
     return 0;
   }
   return value;
+}
+
+bool stands_for_zero(const Node& node) {
+  switch (node.type) {
+    case Node::Type::kBool:
+      return !node.boolean;
+    case Node::Type::kInt:
+      return node.integer == 0;
+    case Node::Type::kFloat:
+      return node.real == 0;
+    default:
+      return node.text == "n" || node.text == "N";
+  }
 }
 
 void read_string_list(std::vector<std::string>& out, const FieldInfo& field, const Node& node, const Path& path,

@@ -34,6 +34,19 @@ TEST(Live, ReadsWhatTheApiServerHoldsAndPassesOverTheRest) {
   EXPECT_FALSE(live.findings.ok());
 }
 
+TEST(Live, TakesANumberThatCanNotBeReadAsNotGiven) {
+  const LiveResource live = read_live(R"({"apiVersion": "compute.functionmesh.io/v1alpha1", "kind": "Function",
+    "metadata": {"name": "f"}, "spec": {"replicas": "two", "minReplicas": 2, "maxReplicas": -99999999999,
+    "autoAck": "no", "maxPendingAsyncRequests": 0, "forwardSourceMessageProperty": false}})");
+  const ComponentSpec& spec = live.component->spec;
+  EXPECT_EQ(spec.replicas, 2);  // the default, not 0
+  EXPECT_FALSE(spec.max_replicas);
+  EXPECT_FALSE(spec.auto_ack);
+  EXPECT_EQ(spec.max_pending_async_requests, 0);
+  EXPECT_EQ(spec.forward_source_message_property, false);
+  EXPECT_EQ(live.findings.errors(), 3U);
+}
+
 TEST(Live, ReadsAMeshWithItsItemsAndStatus) {
   const LiveResource live = read_live(R"({
     "apiVersion": "compute.functionmesh.io/v1alpha1", "kind": "FunctionMesh",
@@ -68,6 +81,13 @@ TEST(Live, AStatusWithNothingRunningHasWhatTheSchemaRequires) {
   const ComponentStatus none;
   EXPECT_EQ(write(struct_info<ComponentStatus>(), &none, kComponents),
             boost::json::parse(R"({"conditions": {}, "replicas": 0, "selector": ""})"));
+}
+
+TEST(Live, AnEmptyFieldThatTheSchemaRequiresIsWrittenAgain) {
+  const LiveResource live = read_live(R"({"apiVersion": "compute.functionmesh.io/v1alpha1", "kind": "Function",
+    "metadata": {"name": "f"}, "spec": {"java": {"jar": ""}}})");
+  const boost::json::value spec = write(struct_info<ComponentSpec>(), &live.component->spec, kF);
+  EXPECT_EQ(spec.at("java"), boost::json::parse(R"({"jar": ""})"));
 }
 
 TEST(Live, GivesNothingForTextThatIsNoResourceOfOurs) {

@@ -14,6 +14,8 @@ void read_string(std::string& out, const FieldInfo& field, const Node& node, con
 bool read_bool(const Node& node, const Path& path, Reader& reader);
 // 0 after an error.
 int64_t read_integer(const FieldInfo& field, const Node& node, const Path& path, Reader& reader, int64_t max);
+// Whether 0 or false is what `node` says, and not the mark of an error.
+bool stands_for_zero(const Node& node);
 void read_string_list(std::vector<std::string>& out, const FieldInfo& field, const Node& node, const Path& path,
                       Reader& reader);
 void read_string_map(StringMap& out, const FieldInfo& field, const Node& node, const Path& path, Reader& reader);
@@ -75,6 +77,9 @@ struct StorageOf<std::optional<T>> {
   static void read(std::optional<T>& value, const FieldInfo& field, const Node& node, const Path& path,
                    Reader& reader) {
     Inner::read(value.emplace(), field, node, path, reader);
+    if constexpr (std::is_arithmetic_v<T>) {
+      if (!*value && !stands_for_zero(node)) value.reset();  // what can't be read was not given; 0 replicas would be
+    }
   }
   static boost::json::value write(const std::optional<T>& value, Kinds kind) { return Inner::write(*value, kind); }
   static void each(std::optional<T>& value, void* closure, void (*visit)(void*, void*)) {
