@@ -19,6 +19,7 @@ usage() {
 ./do sim [SECONDS]   run the simulator over new seeds for so long (default 30)
 ./do e2e [--all]     tests of whole meshes; --all adds those too long for CI
 ./do testbed kube up|down|status|env   a real Kubernetes on this machine (testbed/README.md)
+./do testbed pulsar up|down|status|env a real Pulsar broker on this machine (testbed/pulsar/README.md)
 ./do package         build a .deb in build/
 ./do ci              what CI runs
 TEXT
@@ -187,6 +188,7 @@ verb_testbed() {
   local name=$1
   shift
   case " $* " in
+    " up "* | " fetch "*) [ "$name" != pulsar ] || need testbed pulsar ;;&
     *" --pods "*) need testbed pods ;;
     *" up "* | *" build "*) need testbed ;;
   esac
