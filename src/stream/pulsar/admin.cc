@@ -86,7 +86,7 @@ class RestAdmin final : public Admin {
     return out;
   }
 
-  // Follows a redirect to the same host, which is all that the guard can vouch for.
+  // Redirects are not followed, not even to the same host.
   Status outcome(const Result<net::HttpResponse>& response, const std::string& what) const {
     if (!response) return fail(response.error().within(what));
     if (response->status < 300 || response->status == 404) return {};
