@@ -31,6 +31,7 @@ void add_why(CLI::App& app, Exit& exit);
 void add_operator(CLI::App& app, Exit& exit);
 void add_graph(CLI::App& app, Exit& exit);
 void add_render(CLI::App& app, Exit& exit);
+void add_admit(CLI::App& app, Exit& exit);
 void add_crds(CLI::App& app, Exit& exit);
 void add_explain(CLI::App& app, Exit& exit);
 void add_status(CLI::App& app, Exit& exit);

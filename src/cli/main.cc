@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
       add_operator,    //
       add_graph,       //
       add_render,      //
+      add_admit,       //
       add_crds,        //
       add_explain,     //
       add_status,      //

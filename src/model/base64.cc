@@ -41,4 +41,20 @@ std::optional<std::string> decode_base64(std::string_view text) {
   return whole && clean ? std::optional(out) : std::nullopt;
 }
 
+std::string encode_base64(std::string_view bytes) {
+  static constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t at = 0; at < bytes.size(); at += 3) {
+    uint32_t group = 0;
+    for (size_t index = at; index < at + 3; ++index) {
+      group = group << 8 | (index < bytes.size() ? static_cast<uint8_t>(bytes[index]) : 0U);
+    }
+    for (size_t index = 0; index < 4; ++index) {
+      out += at + index > bytes.size() ? '=' : kAlphabet[group >> (18 - 6 * index) & 63];
+    }
+  }
+  return out;
+}
+
 }  // namespace fmesh::model

@@ -11,4 +11,7 @@ namespace fmesh::model {
 // None if `text` is not base64. Line breaks in it are skipped.
 std::optional<std::string> decode_base64(std::string_view text);
 
+// One line, with padding.
+std::string encode_base64(std::string_view bytes);
+
 }  // namespace fmesh::model

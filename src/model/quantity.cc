@@ -92,6 +92,43 @@ std::optional<Quantity> parse_quantity(std::string_view text) {
   return Quantity{negative ? -nanos : nanos};
 }
 
+namespace {
+
+std::string digits_of(__int128 value) {
+  std::string out;
+  do {
+    out.insert(out.begin(), static_cast<char>('0' + static_cast<int>(value % 10)));
+    value /= 10;
+  } while (value > 0);
+  return out;
+}
+
+}  // namespace
+
+std::string canonical_quantity(std::string_view text) {
+  const auto quantity = parse_quantity(text);
+  if (!quantity) return std::string(text);
+  if (quantity->nanos == 0) return "0";
+  const bool negative = quantity->nanos < 0;
+  __int128 amount = negative ? -quantity->nanos : quantity->nanos;
+  const std::string sign = negative ? "-" : "";
+  constexpr __int128 kBinaryLeast = 1024 * kNano;
+  if (text.ends_with('i') && amount >= kBinaryLeast && amount % kNano == 0) {
+    static constexpr std::array<std::string_view, 7> kBinary = {"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
+    amount /= kNano;
+    size_t step = 0;
+    for (; step + 1 < kBinary.size() && amount % 1024 == 0; ++step) amount /= 1024;
+    return sign + digits_of(amount) + std::string(kBinary[step]);
+  }
+  static constexpr std::array<std::string_view, 10> kDecimal = {"n", "u", "m", "", "k", "M", "G", "T", "P", "E"};
+  size_t step = 0;
+  for (; step + 1 < kDecimal.size() && amount % 1000 == 0; ++step) amount /= 1000;
+  const bool exponent = text.find_first_of("eE") < text.size() - 1;  // 2e3; E at the end is a suffix
+  std::string suffix(kDecimal[step]);
+  if (exponent) suffix = step == 3 ? "" : "e" + std::to_string(3 * (static_cast<int>(step) - 3));
+  return sign + digits_of(amount) + suffix;
+}
+
 double Quantity::value() const { return static_cast<double>(nanos) / 1e9; }
 
 int64_t Quantity::whole() const {

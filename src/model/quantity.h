@@ -22,4 +22,8 @@ struct Quantity {
 // None if `text` is not a quantity, or is larger than 2^63.
 std::optional<Quantity> parse_quantity(std::string_view text);
 
+// As the API server writes it: a whole number with the largest suffix that keeps it exact, of the same family as the
+// one given: 0.1 -> 100m, 1.1G -> 1100M, 0.5Gi -> 512Mi. What is no quantity is returned as it is.
+std::string canonical_quantity(std::string_view text);
+
 }  // namespace fmesh::model

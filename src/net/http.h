@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "net/certificate.h"
 
 namespace fmesh::net {
 
@@ -72,6 +73,7 @@ struct HttpServerOptions {
   int64_t idle_timeout_ms = 60'000;               // between requests, and between two pieces of a body or an answer
   int64_t request_timeout_ms = 300'000;           // for the whole body of a request, and for the whole answer
   TlsFiles tls{};                                 // empty: plain
+  KeyPair tls_pair{};                             // the same as texts; used if given
 };
 
 class HttpServer {
@@ -82,6 +84,9 @@ class HttpServer {
   static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, HttpHandler handler);
   virtual ~HttpServer() = default;  // stops
   virtual uint16_t port() const = 0;
+  // Connections from now on get this certificate; those that are open keep theirs. From any thread.
+  // Errors: kFixInput: it can't be read, its key does not fit, or the server is plain; nothing changes then.
+  virtual Status set_certificate(const KeyPair& pair) = 0;
   // Stops listening, ends streams, lets running requests finish for at most `limit_ms`. No handler runs afterwards.
   virtual void stop(int64_t limit_ms) = 0;
 };

@@ -83,8 +83,9 @@ Connection::Connection(std::shared_ptr<ServerCore> core, stream_protocol::socket
                        bool loopback)
     : core_(std::move(core)), unix_socket_(unix_socket), loopback_(loopback), buffer_(kReadBufferMaxBytes) {
   if (core_->tls && !unix_socket) {
+    tls_context_ = core_->tls;
     tls_ = std::make_unique<asio::ssl::stream<beast::basic_stream<stream_protocol>>>(
-        beast::basic_stream<stream_protocol>(std::move(socket)), *core_->tls);
+        beast::basic_stream<stream_protocol>(std::move(socket)), *tls_context_);
   } else {
     plain_ = std::make_unique<beast::basic_stream<stream_protocol>>(std::move(socket));
   }

@@ -36,7 +36,7 @@ struct ServerCore {
   HttpServerOptions options;
   HttpHandler handler;
   asio::io_context io{1};
-  std::unique_ptr<asio::ssl::context> tls;
+  std::shared_ptr<asio::ssl::context> tls;  // of the next connections
   std::atomic<bool> stopping{false};
   std::set<std::shared_ptr<Connection>> open;
   std::atomic<size_t> open_count{0};
@@ -133,6 +133,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::shared_ptr<ServerCore> core_;
   const bool unix_socket_, loopback_;
+  std::shared_ptr<asio::ssl::context> tls_context_;  // outlives tls_
   std::unique_ptr<beast::basic_stream<stream_protocol>> plain_;
   std::unique_ptr<asio::ssl::stream<beast::basic_stream<stream_protocol>>> tls_;
   beast::flat_buffer buffer_;

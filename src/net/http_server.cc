@@ -35,6 +35,13 @@ class Server final : public HttpServer {
 
   uint16_t port() const override { return port_; }
 
+  Status set_certificate(const KeyPair& pair) override {
+    if (!has_tls_) return failed("a certificate for a server without TLS");
+    FMESH_TRY(std::shared_ptr<asio::ssl::context> context, make_context(pair));
+    core_->post([core = core_, context] { core->tls = context; });
+    return {};
+  }
+
   void stop(int64_t limit_ms) override {
     if (!thread_.joinable()) return;
     core_->stopping = true;
@@ -63,16 +70,41 @@ class Server final : public HttpServer {
 
   Status load_tls() {
     const TlsFiles& files = core_->options.tls;
-    if (files.certificate.empty() && files.key.empty()) return {};
-    auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
+    const KeyPair& pair = core_->options.tls_pair;
+    has_tls_ = true;
+    if (!pair.certificate.empty() || !pair.key.empty()) {
+      FMESH_TRY(core_->tls, make_context(pair));
+      return {};
+    }
+    has_tls_ = !files.certificate.empty() || !files.key.empty();
+    if (!has_tls_) return {};
+    auto context = new_context();
     ErrorCode code;
-    context->set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, code);
     context->use_certificate_chain_file(files.certificate, code);
     if (code) return failed("certificate " + files.certificate + ": " + code.message());
     context->use_private_key_file(files.key, asio::ssl::context::pem, code);
     if (code) return failed("key " + files.key + ": " + code.message());
     core_->tls = std::move(context);
     return {};
+  }
+
+  static std::shared_ptr<asio::ssl::context> new_context() {
+    auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
+    ErrorCode code;
+    context->set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, code);
+    return context;
+  }
+
+  Result<std::shared_ptr<asio::ssl::context>> make_context(const KeyPair& pair) const {
+    // Before the context reads the key, which would ask for its password on a terminal.
+    if (!key_fits(pair)) return failed("certificate and key are no PEM texts, or do not belong together");
+    auto context = new_context();
+    ErrorCode code;
+    context->use_certificate_chain(asio::buffer(pair.certificate), code);
+    if (code) return failed("certificate: " + code.message());
+    context->use_private_key(asio::buffer(pair.key), asio::ssl::context::pem, code);
+    if (code) return failed("key: " + code.message());
+    return context;
   }
 
   // What a person can do about it, where there is something.
@@ -178,7 +210,7 @@ class Server final : public HttpServer {
   std::thread thread_;
   std::string unix_path_;
   uint16_t port_ = 0;
-  bool unix_socket_ = false, loopback_ = false;
+  bool unix_socket_ = false, loopback_ = false, has_tls_ = false;
 };
 
 }  // namespace

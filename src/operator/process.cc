@@ -20,6 +20,8 @@
 #include "operator/cleaner.h"
 #include "operator/controllers.h"
 #include "operator/metrics.h"
+#include "operator/metrics_guard.h"
+#include "operator/webhook_server.h"
 
 namespace fmesh::op {
 namespace {
@@ -69,6 +71,7 @@ class RunningProcess final : public Process {
     FMESH_TRY(api_, kube::make_http_api(*loop_, options_.cluster, options_.api));
     FMESH_CHECK(serve_health());
     FMESH_CHECK(serve_metrics());
+    FMESH_CHECK(serve_webhooks());
     log_->info("fmesh operator {} for {}", FMESH_VERSION, options_.cluster.server);
     loop_->post([this] { begin(); });
     return {};
@@ -93,6 +96,8 @@ class RunningProcess final : public Process {
         controllers_.reset();
         notes_.record_with(nullptr);
         events_.reset();
+        guard_.reset();
+        webhooks_.reset();
         api_.reset();
       });
     }
@@ -215,20 +220,64 @@ class RunningProcess final : public Process {
                                               [this](const net::HttpRequest& request, const net::Respond& respond) {
                                                 if (request.path == "/healthz") return respond({200, {}, "ok", {}});
                                                 if (request.path != "/readyz") return respond({404, {}, "", {}});
-                                                respond(ready_ ? net::HttpResponse{200, {}, "ok", {}}
-                                                               : net::HttpResponse{503, {}, "not synced yet", {}});
+                                                respond(readiness());
                                               }));
     return {};
   }
 
+  net::HttpResponse readiness() const {
+    if (!ready_) return {503, {}, "not synced yet", {}};
+    if (options_.webhooks && !trusted_) return {503, {}, "the webhooks have no certificate yet", {}};
+    return {200, {}, "ok", {}};
+  }
+
   Status serve_metrics() {
     if (options_.metrics_address.empty()) return {};
+    net::HttpServerOptions server;
+    server.address = options_.metrics_address;
+    if (options_.metrics_secure) {
+      guard_ = std::make_unique<MetricsGuard>(*loop_, *api_);
+      FMESH_TRY(server.tls_pair, make_unsigned_pair(clock_.wall_ms()));
+    }
     FMESH_TRY(metrics_server_,
-              net::HttpServer::start({.address = options_.metrics_address}, [this](const net::HttpRequest& request,
-                                                                                   const net::Respond& respond) {
+              net::HttpServer::start(server, [this](const net::HttpRequest& request, const net::Respond& respond) {
                 if (request.path != "/metrics") return respond({404, {}, "", {}});
-                respond({200, {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}}, metrics_.text(), {}});
+                if (!options_.metrics_secure) return respond(metrics_page());
+                const auto found = request.headers.find("authorization");
+                const std::string given = found == request.headers.end() ? "" : found->second;
+                loop_->post([this, given, respond] {
+                  if (!guard_) return respond({503, {}, "stopping", {}});
+                  guard_->check(given, [this, respond](int status) {
+                    respond(status == 200 ? metrics_page() : net::HttpResponse{status, {}, "", {}});
+                  });
+                });
               }));
+    return {};
+  }
+
+  net::HttpResponse metrics_page() const {
+    return {200, {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}}, metrics_.text(), {}};
+  }
+
+  // Every replica answers, whoever leads.
+  Status serve_webhooks() {
+    if (!options_.webhooks) return {};
+    if (options_.certificate_folder.empty() && options_.webhook_namespace.empty()) {
+      return fail(ErrorKind::kFixInput,
+                  "webhooks outside of a pod need POD_NAMESPACE, where their Secret and Service are, or a certificate "
+                  "with --cert-dir; or do without: --no-webhooks");
+    }
+    WebhookServerOptions webhooks;
+    webhooks.address = options_.webhook_address;
+    webhooks.certificate_folder = options_.certificate_folder;
+    webhooks.certificate.name_space = options_.webhook_namespace;
+    webhooks.certificate.secret = options_.webhook_secret;
+    webhooks.certificate.service = options_.webhook_service;
+    FMESH_TRY(webhooks_, WebhookServer::start(*loop_, *api_, webhooks, [this](const std::string& text, bool trouble) {
+                log_->log(trouble ? spdlog::level::warn : spdlog::level::info, "{}", text);
+                if (!trouble) trusted_ = true;
+              }));
+    if (webhooks_->ready()) trusted_ = true;
     return {};
   }
 
@@ -246,8 +295,10 @@ class RunningProcess final : public Process {
   std::unique_ptr<Controllers> controllers_;
   bool leading_ = false;
   std::unique_ptr<net::HttpServer> health_, metrics_server_;
+  std::unique_ptr<MetricsGuard> guard_;
+  std::unique_ptr<WebhookServer> webhooks_;
   std::function<void()> end_;
-  std::atomic<bool> ready_{false}, stopped_{false};
+  std::atomic<bool> ready_{false}, trusted_{false}, stopped_{false};
 };
 
 }  // namespace
