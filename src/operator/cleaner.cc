@@ -20,9 +20,9 @@ namespace {
 namespace json = boost::json;
 namespace pulsar = stream::pulsar;
 
-constexpr const char* kTokenPlugin = "AuthenticationToken";
-constexpr const char* kBasicPlugin = "AuthenticationBasic";
-constexpr const char* kOauth2Plugin = "AuthenticationOAuth2";
+constexpr const char* kTokenPlugin = "org.apache.pulsar.client.impl.auth.AuthenticationToken";
+constexpr const char* kBasicPlugin = "org.apache.pulsar.client.impl.auth.AuthenticationBasic";
+constexpr const char* kOauth2Plugin = "org.apache.pulsar.client.impl.auth.oauth2.AuthenticationOAuth2";
 
 std::string encode_base64(std::string_view text) {
   constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -40,7 +40,7 @@ std::string encode_base64(std::string_view text) {
 // The header for what Pulsar's Java client calls a plugin and its parameters.
 Result<std::string> authorization_of(const std::string& plugin, const std::string& parameters) {
   if (plugin.empty()) return std::string();
-  if (plugin.ends_with(kTokenPlugin)) {
+  if (plugin == kTokenPlugin || plugin == "token") {
     constexpr std::string_view kPrefix = "token:";
     if (parameters.starts_with("file:")) {
       return fail(ErrorKind::kFixInput,
@@ -49,7 +49,7 @@ Result<std::string> authorization_of(const std::string& plugin, const std::strin
     }
     return "Bearer " + (parameters.starts_with(kPrefix) ? parameters.substr(kPrefix.size()) : parameters);
   }
-  if (plugin.ends_with(kBasicPlugin)) {
+  if (plugin == kBasicPlugin || plugin == "basic") {
     boost::system::error_code error;
     const json::value value = json::parse(parameters, error);
     if (error || !value.is_object()) {
@@ -137,7 +137,11 @@ class Job : public std::enable_shared_from_this<Job> {
     if (tls->cert_secret_name.empty()) return read_auth();
     read(kube::kSecret, tls->cert_secret_name, [this, key = tls->cert_secret_key](const model::StringMap& data) {
       const auto found = data.find(key);
-      if (found != data.end()) options_.tls.ca = found->second;
+      if (found == data.end()) {
+        return end(fail(ErrorKind::kFixInput, fmt::format("Secret {} has no key {}, which tlsConfig names",
+                                                          messaging().tls_config->cert_secret_name, key)));
+      }
+      options_.tls.ca = found->second;
       read_auth();
     });
   }
@@ -159,7 +163,7 @@ class Job : public std::enable_shared_from_this<Job> {
   }
 
   void use_plugin(const std::string& plugin, const std::string& parameters) {
-    if (plugin.ends_with(kOauth2Plugin)) {
+    if (plugin == kOauth2Plugin) {
       return end(fail(ErrorKind::kFixInput, "OAuth2 for the cleanup is given by oauth2Config, not by a plugin"));
     }
     Result<std::string> header = authorization_of(plugin, parameters);
@@ -275,12 +279,14 @@ class Job : public std::enable_shared_from_this<Job> {
     topics_.erase(topics_.begin());
     if (!topic) return next_subscription();  // a name that Pulsar has no topic for
     admin_->delete_subscription(*topic, left_.subscription, [self = shared_from_this()](const Status& outcome) {
-      if (!outcome) return self->end(fail(outcome.error()));
+      // One that is still in use does not keep the others.
+      if (!outcome && !self->first_trouble_) self->first_trouble_ = outcome.error();
       self->next_subscription();
     });
   }
 
   void next_dead_topic() {
+    if (first_trouble_) return end(fail(*first_trouble_));
     if (left_.dead_topics.empty()) return end({});
     const auto topic = stream::TopicName::parse(left_.dead_topics.back());
     left_.dead_topics.pop_back();
@@ -300,6 +306,7 @@ class Job : public std::enable_shared_from_this<Job> {
   Leftovers left_;
   std::set<std::string> topics_;
   std::deque<std::string> patterns_;
+  std::optional<Error> first_trouble_;
   std::unique_ptr<pulsar::Admin> admin_;
   std::unique_ptr<net::AsyncHttpClient> oauth_, oauth_old_;  // the old one may be in its own callback
 };

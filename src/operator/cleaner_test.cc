@@ -117,12 +117,12 @@ TEST_F(CleanerTest, ABatchSourceLeavesNeitherSubscriptionNorTopic) {
 
 TEST_F(CleanerTest, SpeaksWithTheCredentialsThatTheResourceGives) {
   api_->put("secrets", "s",
-            {{"clientAuthenticationPlugin", "b3JnLmFwYWNoZS5BdXRoZW50aWNhdGlvblRva2Vu"},
+            {{"clientAuthenticationPlugin", "b3JnLmFwYWNoZS5wdWxzYXIuY2xpZW50LmltcGwuYXV0aC5BdXRoZW50aWNhdGlvblRva2Vu"},
              {"clientAuthenticationParameters", "dG9rZW46YWJj"}});
   ASSERT_TRUE(clean(function(R"({"input":{"topics":["a"]},"pulsar":{"pulsarConfig":"p","authSecret":"s"}})")));
   ASSERT_TRUE(
       clean(function(R"({"input":{"topics":["a"]},"pulsar":{"pulsarConfig":"p","authSecret":"s","cleanupAuthConfig":
-      {"genericAuth":{"clientAuthenticationPlugin":"x.AuthenticationBasic",
+      {"genericAuth":{"clientAuthenticationPlugin":"org.apache.pulsar.client.impl.auth.AuthenticationBasic",
                       "clientAuthenticationParameters":"{\"userId\":\"u\",\"password\":\"p\"}"}}}})")));
   EXPECT_THAT(asked_[0], HasSubstr("Bearer abc"));
   EXPECT_THAT(asked_[1], HasSubstr("Basic dTpw"));
@@ -161,8 +161,9 @@ TEST_F(CleanerTest, DoesNotConnectToLoopbackLinkLocalAndMetadataAddresses) {
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().text(), HasSubstr("loopback"));
   EXPECT_THAT(asked_, ElementsAre());
-  for (const char* ip : {"127.0.0.1", "127.9.9.9", "0.0.0.0", "169.254.169.254", "224.0.0.1", "::1", "::", "fe80::1",
-                         "::ffff:127.0.0.1", "::ffff:169.254.169.254", "fd00:ec2::254", "ff02::1"}) {
+  for (const char* ip :
+       {"127.0.0.1", "127.9.9.9", "0.0.0.0", "169.254.169.254", "224.0.0.1", "::1", "::", "fe80::1", "::ffff:127.0.0.1",
+        "::ffff:169.254.169.254", "64:ff9b::7f00:1", "100.100.100.200", "fd00:ec2::254", "ff02::1"}) {
     EXPECT_FALSE(stream::pulsar::check_admin_address(ip, false)) << ip;
   }
   for (const char* ip : {"10.0.0.7", "192.168.1.1", "8.8.8.8", "fd00::1", "2001:db8::1"}) {

@@ -116,7 +116,12 @@ class RestAdmin final : public Admin {
                     std::vector<std::string> names;
                     boost::system::error_code error;
                     const json::value body = json::parse(response->body, error);
-                    if (response->status == 404 || error || !body.is_array()) return done(names);
+                    if (response->status == 404) return done(names);  // no such namespace
+                    if (error || !body.is_array()) {
+                      return done(fail(ErrorKind::kRetryLater,
+                                       "the list of topics is no JSON array; is webServiceURL "
+                                       "the address of Pulsar's admin API?"));
+                    }
                     for (const json::value& name : body.get_array()) {
                       if (name.is_string()) names.emplace_back(name.get_string());
                     }
@@ -138,9 +143,11 @@ Status check_admin_address(const std::string& ip, bool allow_loopback) {
     if (inet_pton(AF_INET6, ip.substr(0, ip.find('%')).c_str(), six.data()) != 1) {
       return fail(ErrorKind::kFixInput, ip + " is no address");
     }
-    // An IPv4 address in IPv6's clothes (RFC 4291, 2.5.5.2).
+    // An IPv4 address in IPv6's clothes (RFC 4291, 2.5.5.2; RFC 6052, 2.1).
     constexpr std::array<unsigned char, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    if (std::memcmp(six.data(), kMapped.data(), kMapped.size()) == 0) {
+    constexpr std::array<unsigned char, 12> kNat64 = {0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0};
+    if (std::memcmp(six.data(), kMapped.data(), kMapped.size()) == 0 ||
+        std::memcmp(six.data(), kNat64.data(), kNat64.size()) == 0) {
       std::memcpy(four.data(), six.data() + 12, 4);
       is_four = true;
     }
@@ -152,6 +159,8 @@ Status check_admin_address(const std::string& ip, bool allow_loopback) {
     if (four[0] == 127) return allow_loopback ? Status() : refuse("a loopback address");
     if (four[0] == 0) return refuse("no host's address");
     if (four[0] == 169 && four[1] == 254) return refuse("a link-local address, where clouds keep their metadata");
+    constexpr std::array<unsigned char, 4> kCloudMetadata = {100, 100, 100, 200};
+    if (four == kCloudMetadata) return refuse("where a cloud keeps its metadata");
     if (four[0] >= 224) return refuse("a multicast or reserved address");
     return {};
   }
