@@ -1,5 +1,5 @@
 // How to reach an API server: from kubeconfig files, as kubectl reads them, or from inside a pod. Reading is pure
-// (files come through a function); credentials that change are read again while running (credentials.h).
+// (files come through a function).
 #pragma once
 
 #include <functional>

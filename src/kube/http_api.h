@@ -1,5 +1,5 @@
-// The Api that speaks to a real API server: TLS, credentials that are re-read before they expire, one retry after a 401
-// with fresh ones, a limit on requests per second and in flight.
+// The Api that speaks to a real API server: TLS, client certificates, tokens (a token file is read anew once a minute),
+// a limit on requests per second and in flight. Exec plugins, passwords, impersonation and proxies are refused.
 #pragma once
 
 #include <memory>

@@ -176,7 +176,7 @@ Error to_error(const State& state, const std::string& what, const ErrorCode& cod
   if (code == http::error::body_limit) {
     why = "the answer is larger than " + std::to_string(state.options.body_size_max_bytes) + " bytes";
   }
-  const bool fix = (trust && !sent) || code == http::error::body_limit;
+  const bool fix = trust && !sent;
   std::string text = state.endpoint.url + ": " + what + ": " + why;
   if (sent) text += " (the request had been sent; its outcome is unknown)";
   return Error(fix ? ErrorKind::kFixInput : ErrorKind::kRetryLater, std::move(text));
@@ -374,12 +374,12 @@ asio::awaitable<Status> read_stream(StatePtr state, StreamPtr stream, Link* link
   lowest.expires_after(Milliseconds(idle_ms));
   std::tie(code, count) = co_await http::async_read_header(*link, stream->connection->buffer, parser, kWithCode);
   if (code) co_return fail(to_error(*state, "read the answer", code, true));
-  if (stream->ended) co_return Status();
+  if (stream->ended || state->closed) co_return Status();
   HttpResponse head = head_of(parser.get());
   const bool streamed = head.status == 200;
   if (streamed) stream->handler.on_head(head);
   std::vector<char> piece(kPieceSizeBytes);
-  while (!parser.is_done() && !stream->ended) {
+  while (!parser.is_done() && !stream->ended && !state->closed) {
     parser.get().body().data = piece.data();
     parser.get().body().size = piece.size();
     parser.get().body().more = true;
@@ -387,7 +387,7 @@ asio::awaitable<Status> read_stream(StatePtr state, StreamPtr stream, Link* link
     std::tie(code, count) = co_await http::async_read_some(*link, stream->connection->buffer, parser, kWithCode);
     if (code == http::error::need_buffer) code = {};
     const std::string_view got(piece.data(), piece.size() - parser.get().body().size);
-    if (stream->ended) co_return Status();
+    if (stream->ended || state->closed) co_return Status();
     if (streamed) {
       if (!got.empty()) stream->handler.on_data(got);
     } else if (head.body.size() + got.size() <= state->options.body_size_max_bytes) {
@@ -395,7 +395,7 @@ asio::awaitable<Status> read_stream(StatePtr state, StreamPtr stream, Link* link
     }
     if (code) co_return fail(to_error(*state, "read on", code, true));
   }
-  if (!streamed && !stream->ended) stream->handler.on_head(std::move(head));
+  if (!streamed && !stream->ended && !state->closed) stream->handler.on_head(std::move(head));
   co_return Status();
 }
 
