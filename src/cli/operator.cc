@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <random>
 #include <sstream>
 
 #include "cli/command.h"
@@ -35,6 +36,7 @@ int run_operator(OperatorFlags& flags) {
   auto options = read_operator_flags(flags, sources);
   if (!options) return report(options.error(), false);
 
+  options->seed = std::random_device{}();
   // Blocked before any thread starts, so that they all leave signals to this one.
   sigset_t signals;
   sigemptyset(&signals);

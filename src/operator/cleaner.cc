@@ -24,19 +24,6 @@ constexpr const char* kTokenPlugin = "org.apache.pulsar.client.impl.auth.Authent
 constexpr const char* kBasicPlugin = "org.apache.pulsar.client.impl.auth.AuthenticationBasic";
 constexpr const char* kOauth2Plugin = "org.apache.pulsar.client.impl.auth.oauth2.AuthenticationOAuth2";
 
-std::string encode_base64(std::string_view text) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t at = 0; at < text.size(); at += 3) {
-    uint32_t bits = 0;
-    for (size_t i = 0; i < 3; ++i) {
-      bits = bits << 8 | (at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U);
-    }
-    for (size_t i = 0; i < 4; ++i) out += at + i <= text.size() ? kDigits[bits >> (18 - 6 * i) & 63] : '=';
-  }
-  return out;
-}
-
 // The header for what Pulsar's Java client calls a plugin and its parameters.
 Result<std::string> authorization_of(const std::string& plugin, const std::string& parameters) {
   if (plugin.empty()) return std::string();
@@ -55,8 +42,8 @@ Result<std::string> authorization_of(const std::string& plugin, const std::strin
     if (error || !value.is_object()) {
       return fail(ErrorKind::kFixInput, "AuthenticationBasic: expected {\"userId\":...,\"password\":...}");
     }
-    return "Basic " + encode_base64(fmt::format("{}:{}", kube::string_at(value, {"userId"}),
-                                                kube::string_at(value, {"password"})));
+    return "Basic " + model::encode_base64(fmt::format("{}:{}", kube::string_at(value, {"userId"}),
+                                                       kube::string_at(value, {"password"})));
   }
   return fail(ErrorKind::kFixInput,
               fmt::format("authentication {} is not supported for the cleanup; use {}, {} or oauth2Config", plugin,

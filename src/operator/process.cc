@@ -9,7 +9,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
-#include <random>
 #include <thread>
 
 #include "base/clock.h"
@@ -61,7 +60,7 @@ std::string own_identity(const ProcessOptions& options, Rng& rng) {
 class RunningProcess final : public Process {
  public:
   explicit RunningProcess(ProcessOptions options)
-      : options_(std::move(options)), log_(make_logger()), rng_(std::random_device{}()), notes_(log_) {}
+      : options_(std::move(options)), log_(make_logger()), rng_(options_.seed), notes_(log_) {}
 
   ~RunningProcess() override { stop(0); }
 

@@ -35,6 +35,7 @@ struct ProcessOptions {
   std::string webhook_namespace;  // of the Service and the Secret; empty: the pod's own
   std::string webhook_secret = "function-mesh-admission-webhook-server-cert";
 
+  uint64_t seed = 1;  // of jitter and names: a different one for each process
   // Allows cleanup at loopback addresses, for tests.
   bool cleanup_at_loopback = false;
   std::string log_level = "info";
