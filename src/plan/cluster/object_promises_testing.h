@@ -25,7 +25,7 @@ inline const boost::json::array& list_in(const boost::json::value& value, const 
 // The first promise that `objects` break; empty: none.
 inline std::string broken_promise(const ClusterObjects& objects, const model::Component& component) {
   const boost::json::value set = objects.stateful_set;
-  const boost::json::value pod = set.at_pointer("/spec/template/spec");
+  const boost::json::value& pod = set.at_pointer("/spec/template/spec");
   std::set<std::string> volumes, containers;
   for (const boost::json::value& volume : list_in(pod, "volumes")) {
     if (!volumes.insert(text_in(volume, "name")).second) return "two volumes named " + text_in(volume, "name");
