@@ -18,8 +18,6 @@ namespace fmesh::sim {
 struct PersonStep {
   std::string name;
   kube::Request request;
-  // The answer may say that the object is newer, or not there (yet): then it is read and tried again.
-  bool read_first = false;
 };
 
 struct Scenario {
@@ -32,10 +30,9 @@ const std::vector<Scenario>& operator_scenarios();
 
 struct OperatorSimOptions {
   uint64_t seed = 1;
-  FaultRates faults;         // until the person is done; then all is well
-  size_t stop_after = 0;     // the operator's Nth write; 0: never
-  bool patient = true;       // the person waits for quiet before each step; else steps come at any time
-  bool time_travel = false;  // after a restart, the first lists are old
+  FaultRates faults;      // until the person is done; then all is well
+  size_t stop_after = 0;  // the operator's Nth write; 0: never
+  bool patient = true;    // the person waits for quiet before each step; else steps come at any time
   bool autoscale = false;
 };
 

@@ -56,7 +56,7 @@ Step ComponentPass::next() {
     note_settled_status(world_, status_, *resource_);
     return done_;
   }
-  if (finalizer_refused_) return {.failed = true};
+  if (finalizer_refused()) return {.failed = true};
   if (asks_for_cleanup(*live_) != has_finalizer(*live_)) return finalizer_step(asks_for_cleanup(*live_));
   look_ = {};
   if (std::optional<Step> step = objects_step()) return *step;
@@ -137,7 +137,7 @@ std::optional<Step> ComponentPass::bring(const Wanted& wanted) {
   Seen& seen = look_.seen[kind];
   seen.wanted = wanted.object.has_value();
   seen.exists = live != nullptr;
-  if (const auto refused = refused_.find(kind); refused != refused_.end()) {
+  if (const auto refused = refused_.find({kind, wanted.key.name}); refused != refused_.end()) {
     seen.in_order = false;
     seen.text = refused->second;
     return std::nullopt;
@@ -178,7 +178,7 @@ std::optional<Step> ComponentPass::bring(const Wanted& wanted) {
 std::optional<Step> ComponentPass::old_job_step() {
   const std::string name = plan::stateful_set_name(live_->kind, key_.name) + "-cleanup";
   const kube::ObjectPtr job = world_.jobs.get({key_.name_space, name});
-  if (!job || job->being_deleted() || refused_.contains("Job")) return std::nullopt;
+  if (!job || job->being_deleted() || refused_.contains({"Job", name})) return std::nullopt;
   const json::value value = job->json();
   const json::value* owner = value.get_object().at("metadata").get_object().if_contains("labels");
   owner = owner && owner->is_object() ? owner->get_object().if_contains("owner") : nullptr;
@@ -239,7 +239,7 @@ Step ComponentPass::finalizer_step(bool wanted) {
 
 // Consumers go first, then what they left in Pulsar, then the resource.
 Step ComponentPass::delete_step() {
-  if (finalizer_refused_) return {.failed = true};
+  if (finalizer_refused()) return {.failed = true};
   if (!has_finalizer(*live_)) {
     world_.deleting_since_ns.erase(live_->uid);
     return {};
@@ -275,25 +275,6 @@ void ComponentPass::cleaned(const Status& outcome) {
     cleanup_failed_ = outcome.error().text();
     notes_.push_back({true, "CleanupRetried", outcome.error().text()});
   }
-}
-
-void ComponentPass::answered(const Write& write, const kube::Outcome& outcome) {
-  if (outcome.verdict == kube::Verdict::kOk) {
-    if (write.verb == WriteVerb::kStatus) status_written_ = true;
-    if (!write.reason.empty()) notes_.push_back({false, write.reason, write.text});
-    return;
-  }
-  if (outcome.verdict != kube::Verdict::kInvalid && outcome.verdict != kube::Verdict::kForbidden) return;
-  if (write.verb == WriteVerb::kStatus) {
-    status_refused_ = true;
-    return;
-  }
-  forbidden_ = forbidden_ || outcome.verdict == kube::Verdict::kForbidden;
-  const std::string text =
-      fmt::format("{} {} refused by the API server: {}", write.type.kind, write.key.name, outcome.message);
-  if (write.verb == WriteVerb::kFinalizer) finalizer_refused_ = true;
-  refused_[std::string(write.type.kind)] = text;
-  notes_.push_back({true, "Refused", text});
 }
 
 }  // namespace fmesh::op

@@ -19,7 +19,6 @@ class ComponentPass final : public Pass {
       : world_(world), settings_(settings), type_(type), key_(std::move(key)) {}
 
   Step next() override;
-  void answered(const Write& write, const kube::Outcome& outcome) override;
   void cleaned(const Status& outcome) override;
 
  private:
@@ -30,6 +29,7 @@ class ComponentPass final : public Pass {
   std::optional<Step> old_job_step();
   Step status_step();
   Step finalizer_step(bool wanted);
+  bool finalizer_refused() const { return refused_.contains({std::string(type_.kind), key_.name}); }
   Step delete_step();
 
   World& world_;
@@ -52,9 +52,7 @@ class ComponentPass final : public Pass {
   std::map<std::string, kube::ObjectPtr> fine_;  // kind -> the object that was in order
   boost::json::value status_;                    // that was written last
   Step done_;
-  std::set<std::string> updated_;               // kinds
-  std::map<std::string, std::string> refused_;  // kind -> what the API server said
-  bool forbidden_ = false, status_refused_ = false, status_written_ = false, finalizer_refused_ = false;
+  std::set<std::string> updated_;  // kinds
   bool cleaned_ = false;
   std::optional<std::string> cleanup_failed_;
 };

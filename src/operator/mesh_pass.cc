@@ -43,10 +43,10 @@ Step MeshPass::next() {
 
 std::optional<Step> MeshPass::children_step() {
   const plan::Owner owner{"FunctionMesh", key_.name, live_->uid};
-  std::set<ChildName> wanted;
+  std::set<ObjectName> wanted;
   for (const model::Component& item : live_->items) {
     const kube::ResourceType& type = type_of(item.kind);
-    const ChildName name{std::string(type.kind), item.metadata.name};
+    const ObjectName name{std::string(type.kind), item.metadata.name};
     ChildSeen seen{.kind = item.kind, .item = item.spec.name};
     if (!wanted.insert(name).second) {
       problem_ = fmt::format("two {}s of the mesh have the name {}; rename one", type.kind, item.spec.name);
@@ -59,10 +59,10 @@ std::optional<Step> MeshPass::children_step() {
   return orphans_step(wanted);
 }
 
-std::optional<Step> MeshPass::orphans_step(const std::set<ChildName>& wanted) {
+std::optional<Step> MeshPass::orphans_step(const std::set<ObjectName>& wanted) {
   for (const kube::ResourceType* type : {&kube::kFunction, &kube::kSource, &kube::kSink}) {
     for (const kube::ObjectPtr& object : world_.of(*type).owned_by(live_->uid)) {
-      const ChildName name{std::string(type->kind), object->key().name};
+      const ObjectName name{std::string(type->kind), object->key().name};
       if (wanted.contains(name)) continue;
       const std::string prefix = key_.name + "-";
       ChildSeen seen{.kind = type == &kube::kSource ? model::Kind::kSource
@@ -80,7 +80,7 @@ std::optional<Step> MeshPass::orphans_step(const std::set<ChildName>& wanted) {
 }
 
 std::optional<Step> MeshPass::bring(const Wanted& wanted, ChildSeen& seen) {
-  const ChildName name{std::string(wanted.type->kind), wanted.key.name};
+  const ObjectName name{std::string(wanted.type->kind), wanted.key.name};
   const kube::ObjectPtr live = world_.of(*wanted.type).get(wanted.key);
   seen.exists = live != nullptr;
   if (live && live->owner_uid() == live_->uid) seen.status = model::read_component_status(live->text());
@@ -135,24 +135,6 @@ Step MeshPass::status_step() {
   return {.kind = Step::Kind::kWrite,
           .write = {WriteVerb::kStatus, kube::kFunctionMesh, key_,
                     kube::update(kube::kFunctionMesh, key_, now, "status"), live_->uid, "", ""}};
-}
-
-void MeshPass::answered(const Write& write, const kube::Outcome& outcome) {
-  if (outcome.verdict == kube::Verdict::kOk) {
-    if (write.verb == WriteVerb::kStatus) status_written_ = true;
-    if (!write.reason.empty()) notes_.push_back({false, write.reason, write.text});
-    return;
-  }
-  if (outcome.verdict != kube::Verdict::kInvalid && outcome.verdict != kube::Verdict::kForbidden) return;
-  if (write.verb == WriteVerb::kStatus) {
-    status_refused_ = true;
-    return;
-  }
-  forbidden_ = forbidden_ || outcome.verdict == kube::Verdict::kForbidden;
-  const std::string text =
-      fmt::format("{} {} refused by the API server: {}", write.type.kind, write.key.name, outcome.message);
-  refused_[{std::string(write.type.kind), write.key.name}] = text;
-  notes_.push_back({true, "Refused", text});
 }
 
 }  // namespace fmesh::op

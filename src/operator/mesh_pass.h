@@ -20,14 +20,11 @@ class MeshPass final : public Pass {
       : world_(world), settings_(settings), key_(std::move(key)) {}
 
   Step next() override;
-  void answered(const Write& write, const kube::Outcome& outcome) override;
   void cleaned(const Status&) override {}
 
  private:
-  using ChildName = std::pair<std::string, std::string>;  // kind, object name
-
   std::optional<Step> children_step();
-  std::optional<Step> orphans_step(const std::set<ChildName>& wanted);
+  std::optional<Step> orphans_step(const std::set<ObjectName>& wanted);
   std::optional<Step> bring(const Wanted& wanted, ChildSeen& seen);
   Step status_step();
 
@@ -47,10 +44,8 @@ class MeshPass final : public Pass {
   Step done_;
 
   // Of this pass.
-  std::set<ChildName> updated_;
-  std::map<ChildName, std::string> refused_;
-  std::set<ChildName> in_order_;  // looked at already
-  bool forbidden_ = false, status_refused_ = false, status_written_ = false;
+  std::set<ObjectName> updated_;
+  std::set<ObjectName> in_order_;  // looked at already
 };
 
 }  // namespace fmesh::op

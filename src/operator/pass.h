@@ -3,6 +3,7 @@
 // process may die, after any of them.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,13 +43,17 @@ class Pass {
   virtual ~Pass() = default;
   virtual Step next() = 0;
   // The answer is in the world already, if it changed something.
-  virtual void answered(const Write& write, const kube::Outcome& outcome) = 0;
+  void answered(const Write& write, const kube::Outcome& outcome);
   virtual void cleaned(const Status& outcome) = 0;
   // What happened since it was last asked.
   std::vector<Note> take_notes() { return std::exchange(notes_, {}); }
 
  protected:
+  using ObjectName = std::pair<std::string, std::string>;  // kind, name
+
   std::vector<Note> notes_;
+  std::map<ObjectName, std::string> refused_;  // what the API server said
+  bool forbidden_ = false, status_refused_ = false, status_written_ = false;
 };
 
 // Null if there is no such resource any more.
