@@ -12,6 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "program"
 HELM = HERE.parent / "helm"
+METRICS_SERVER = HERE.parent / "metrics-server"
 KUBERNETES_VERSION = "v1.34.4"  # the last minor version whose kubelet accepts cgroup v1
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 
@@ -98,3 +99,11 @@ def helm():
     flags = [f"-X {module}/internal/version.version={version}"]
     flags += [f"-X {module}/pkg/{where}.k8sVersion{part}={value}" for where in ("chartutil", "lint/rules") for part, value in (("Major", major), ("Minor", minor))]
     return compile_once(HELM, ("go.mod", "go.sum"), "helm", ["-ldflags", "-s -w " + " ".join(flags), f"{module}/cmd/helm"], f"helm-{version}", 3)
+
+
+def metrics_server():
+    """The metrics-server command, as the Go module of ../metrics-server names it. Raises Unavailable."""
+    module = "sigs.k8s.io/metrics-server"
+    version = re.search(rf"^\s*{module} (v\S+)", (METRICS_SERVER / "go.mod").read_text(), re.MULTILINE)[1]
+    return compile_once(METRICS_SERVER, ("go.mod", "go.sum"), "metrics-server", ["-ldflags", "-s -w", f"{module}/cmd/metrics-server"],
+                        f"metrics-server-{version}", 3)
