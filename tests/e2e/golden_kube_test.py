@@ -5,7 +5,6 @@ Cases that can't disturb each other run at the same time. After each run the ope
 
 import importlib.util
 import json
-import re
 import shlex
 import unittest
 from collections import defaultdict
@@ -66,21 +65,6 @@ class GoldenKubeTest(KubeCase):
             case = Case(folder, cls.read_yaml)
             if "informational" not in case.expected:
                 cls.groups[case.group()].append(case)
-
-    @classmethod
-    def read_yaml(cls, path):
-        # kubectl reads YAML 1.1, where y and n are truth values.
-        text = re.sub(r"(^ *(?:- )?|: )([YyNn])(?=:(?: |$)|$)", r'\1"\2"', path.read_text(), flags=re.MULTILINE)
-        done = cls.cluster.run_kubectl("create", "--dry-run=client", "--validate=false", "-o", "json", "-f", "-", text=text)
-        if done.returncode != 0:
-            raise AssertionError(f"{path}: {done.stderr}")
-        bodies, at, decoder = [], 0, json.JSONDecoder()
-        text = done.stdout.strip()
-        while at < len(text):
-            body, at = decoder.raw_decode(text, at)
-            bodies += body.get("items", [body])
-            at += len(text[at:]) - len(text[at:].lstrip())
-        return bodies
 
     def put(self, body):
         """Create, or replace the spec and the metadata that people write."""

@@ -210,6 +210,22 @@ class KubeCase(unittest.TestCase):
         text = what if isinstance(what, str) else json.dumps(what)
         return self.kubectl("apply", "-f", "-", *flags, text=text, code=code)
 
+    @classmethod
+    def read_yaml(cls, path):
+        """The documents of a file, as the API server would get them from kubectl."""
+        # kubectl reads YAML 1.1, where y and n are truth values.
+        text = re.sub(r"(^ *(?:- )?|: )([YyNn])(?=:(?: |$)|$)", r'\1"\2"', path.read_text(), flags=re.MULTILINE)
+        done = cls.cluster.run_kubectl("create", "--dry-run=client", "--validate=false", "-o", "json", "-f", "-", text=text)
+        if done.returncode != 0:
+            raise AssertionError(f"{path}: {done.stderr}")
+        bodies, at, decoder = [], 0, json.JSONDecoder()
+        text = done.stdout.strip()
+        while at < len(text):
+            body, at = decoder.raw_decode(text, at)
+            bodies += body.get("items", [body])
+            at += len(text[at:]) - len(text[at:].lstrip())
+        return bodies
+
     def get(self, kind, name):
         return self.client.get(kind, name, self.namespace)
 
