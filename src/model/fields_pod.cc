@@ -101,6 +101,8 @@ const StructInfo& struct_info<ComponentStatus>() {
        field<&S::global_backend_config_revision>("globalBackendConfigRevision", "Version of the global BackendConfig"),
        field<&S::namespaced_backend_config_revision>("namespacedBackendConfigRevision",
                                                      "Version of the namespace's BackendConfig"),
+       field<&S::global_backend_config_auto_update>("globalBackendConfigAutoUpdate", "Its autoUpdate"),
+       field<&S::namespaced_backend_config_auto_update>("namespacedBackendConfigAutoUpdate", "Its autoUpdate"),
        field<&S::pending_change>("pendingChange", "What an update would change, as JSON"),
        field<&S::ready>("ready", "Pods that are ready, of those wanted: 2/3"),
        field<&S::ready_replicas>("readyReplicas", "Pods that are ready"),

@@ -308,6 +308,8 @@ struct ComponentStatus {
   std::string selector;
   int64_t observed_generation = 0;
   std::string global_backend_config_revision, namespaced_backend_config_revision, pending_change;
+  // Of the BackendConfigs that were used: one that is deleted is rolled out at once only if it had autoUpdate.
+  bool global_backend_config_auto_update = false, namespaced_backend_config_auto_update = false;
   // Beyond upstream's: what people ask first.
   std::string ready;  // pods that are ready, of those wanted: "2/3"
   int32_t ready_replicas = 0;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "model/defaults.h"
 #include "operator/compare.h"
 
 namespace fmesh::op {
@@ -84,21 +85,26 @@ void ComponentPass::find_circumstances() {
   }
   before_ = live_->component_status;
   const bool new_generation = live_->generation != before_.observed_generation;
-  // A BackendConfig without autoUpdate changes nothing by itself; one that is gone is not used any more.
-  const auto silent = [](const std::optional<model::BackendConfig>& config, const std::string& used,
-                         const std::string& now) { return used != now && config && !config->spec.auto_update; };
+  // A BackendConfig without autoUpdate changes nothing by itself, neither when it comes nor when it goes.
+  const auto silent = [](const std::optional<model::BackendConfig>& config, const std::string& now,
+                         const std::string& used, bool used_auto_update) {
+    return used != now && !(config ? config->spec.auto_update : used_auto_update);
+  };
   const bool paused = settings_.pause_rollout || is_true(live_->metadata.annotations, kPauseRollout);
-  const bool other_backend = silent(global_, before_.global_backend_config_revision, global_revision) ||
-                             silent(namespaced_, before_.namespaced_backend_config_revision, namespaced_revision);
+  const bool other_backend = silent(global_, global_revision, before_.global_backend_config_revision,
+                                    before_.global_backend_config_auto_update) ||
+                             silent(namespaced_, namespaced_revision, before_.namespaced_backend_config_revision,
+                                    before_.namespaced_backend_config_auto_update);
   circumstances_.owner = {std::string(type_.kind), key_.name, live_->uid};
   circumstances_.hold = !new_generation && (paused || other_backend);
   const bool spec_changed = before_.adopted_spec.empty() ? new_generation : before_.adopted_spec != spec_fingerprint();
   circumstances_.adopt = !spec_changed && !is_true(live_->metadata.annotations, kApplyPendingChange);
 }
 
-// Of the spec without its size.
+// Of the spec without its size, and with what admission fills in when someone changes nothing but the size.
 std::string ComponentPass::spec_fingerprint() const {
   model::ComponentSpec spec = live_->component->spec;
+  model::apply_component_defaults(spec, live_->kind, live_->metadata.name);
   spec.replicas.reset();
   return fingerprint(
       model::write(model::struct_info<model::ComponentSpec>(), &spec, static_cast<model::Kinds>(live_->kind)));
@@ -205,6 +211,8 @@ Step ComponentPass::status_step() {
   const kube::ObjectPtr set =
       world_.stateful_sets.get({key_.name_space, plan::stateful_set_name(live_->kind, key_.name)});
   StatusInput input{*live_, before_, look_, set, look_versions_.first, look_versions_.second, circumstances_.hold};
+  input.global_auto_update = global_ && global_->spec.auto_update;
+  input.namespaced_auto_update = namespaced_ && namespaced_->spec.auto_update;
   if (set && circumstances_.adopt) input.adopted_spec = is_marked(set) ? "" : spec_fingerprint();
   status_ = write_status(make_component_status(input));
   json::value now = resource_->json();

@@ -109,6 +109,10 @@ model::ComponentStatus make_component_status(const StatusInput& input) {
       input.held ? input.before.global_backend_config_revision : input.global_revision;
   status.namespaced_backend_config_revision =
       input.held ? input.before.namespaced_backend_config_revision : input.namespaced_revision;
+  status.global_backend_config_auto_update =
+      input.held ? input.before.global_backend_config_auto_update : input.global_auto_update;
+  status.namespaced_backend_config_auto_update =
+      input.held ? input.before.namespaced_backend_config_auto_update : input.namespaced_auto_update;
   if (input.look.pending) status.pending_change = cut(json::serialize(*input.look.pending), kShownDifferenceMaxBytes);
   status.adopted_spec = input.adopted_spec;
   const Readiness why = why_not_ready(input, ready, wanted, input.stateful_set != nullptr);

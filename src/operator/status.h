@@ -36,6 +36,7 @@ struct StatusInput {
   std::string global_revision{}, namespaced_revision{};  // of the BackendConfigs
   bool held = false;
   std::string adopted_spec{};
+  bool global_auto_update = false, namespaced_auto_update = false;  // of the BackendConfigs
 };
 
 model::ComponentStatus make_component_status(const StatusInput& input);
