@@ -35,7 +35,7 @@ Diagnostics validate_component(const Component& component, const ValidateOptions
   check_names(component, options, findings);
   check_runtime(component, options, findings);
   check_scaling(component, findings);
-  check_delivery(component, findings);
+  check_delivery(component, options, findings);
   check_streams(component, options, findings);
   check_window(component, findings);
   if (options.target == Target::kCluster) check_cluster(component, findings);

@@ -11,7 +11,7 @@ void check_names(const Component& component, const ValidateOptions& options, Fin
 void check_runtime(const Component& component, const ValidateOptions& options, Findings& findings);
 void check_scaling(const Component& component, Findings& findings);
 // Guarantees, retries, ordering, timeouts.
-void check_delivery(const Component& component, Findings& findings);
+void check_delivery(const Component& component, const ValidateOptions& options, Findings& findings);
 // Inputs, output, log, dead letters.
 void check_streams(const Component& component, const ValidateOptions& options, Findings& findings);
 void check_window(const Component& component, Findings& findings);

@@ -93,9 +93,15 @@ void check_output(const Component& component, const ValidateOptions& options, Fi
   }
 }
 
+// Upstream looks at Functions only in these rules; what it lets pass on a cluster has to stay possible.
+Severity severity_beyond_upstream(const Component& component, const ValidateOptions& options) {
+  const bool refused = component.kind == Kind::kFunction || options.target == Target::kLocal;
+  return refused ? Severity::kError : Severity::kWarning;
+}
+
 }  // namespace
 
-void check_delivery(const Component& component, Findings& findings) {
+void check_delivery(const Component& component, const ValidateOptions& options, Findings& findings) {
   const ComponentSpec& spec = component.spec;
   if (!reads(component.kind)) return;
   const bool once = spec.processing_guarantee == "effectively_once";
@@ -110,14 +116,16 @@ void check_delivery(const Component& component, Findings& findings) {
     findings.error("maxMessageRetry",
                    "dead letter topic is set but max message retry is set to infinity; set maxMessageRetry");
   }
-  if (component.kind != Kind::kFunction) return;
+  const auto ordering = [&](const char* field, const char* text) {
+    findings.add(severity_beyond_upstream(component, options), Path::of(field), text, {});
+  };
   if (spec.retain_key_ordering && once) {
-    findings.error("retainKeyOrdering",
-                   "when effectively once processing guarantee is specified, retain Key ordering cannot be set");
+    ordering("retainKeyOrdering",
+             "when effectively once processing guarantee is specified, retain Key ordering cannot be set");
   }
   if (spec.retain_key_ordering && spec.retain_ordering) {
-    findings.error("retainKeyOrdering", "only one of retain ordering or retain key ordering can be set");
-    findings.error("retainOrdering", "only one of retain ordering or retain key ordering can be set");
+    ordering("retainKeyOrdering", "only one of retain ordering or retain key ordering can be set");
+    ordering("retainOrdering", "only one of retain ordering or retain key ordering can be set");
   }
 }
 
@@ -127,9 +135,7 @@ void check_streams(const Component& component, const ValidateOptions& options, F
   if (component.kind != Kind::kSink) check_output(component, options, findings);
   if (!spec.log_topic.empty() && !is_topic_name(spec.log_topic)) {
     const std::string text = fmt::format("Log topic {} is invalid; {}", spec.log_topic, kForms);
-    // Upstream looks at a Function's only; what it lets pass on a cluster has to stay possible.
-    const bool error = component.kind == Kind::kFunction || options.target == Target::kLocal;
-    findings.add(error ? Severity::kError : Severity::kWarning, Path::of("logTopic"), text, {});
+    findings.add(severity_beyond_upstream(component, options), Path::of("logTopic"), text, {});
   }
   if (!reads(component.kind) || spec.dead_letter_topic.empty()) return;
   if (!is_topic_name(spec.dead_letter_topic)) {
@@ -151,6 +157,13 @@ void check_window(const Component& component, Findings& findings) {
   const auto positive = [&](std::string_view field, const auto& value, std::string_view what) {
     if (value && *value <= 0) error(field, fmt::format("{} must be positive", what));
   };
+  const std::string& named = window.actual_window_function_class_name;
+  if (!named.empty() && named != component.spec.class_name) {
+    findings.add(Severity::kWarning, Path::of("windowConfig") / "actualWindowFunctionClassName",
+                 fmt::format("has no effect: the windows go to className, which is {}; leave {} out, or write it there",
+                             component.spec.class_name, named),
+                 {});
+  }
   if (!window.window_length_count && !window.window_length_duration_ms) {
     findings.error("windowConfig", "Window length is not specified; set windowLengthCount or windowLengthDurationMs");
   }

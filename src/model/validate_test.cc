@@ -193,11 +193,32 @@ TEST(Validate, FindsEachRuleAtItsPath) {
   }
 }
 
-TEST(Validate, CollectsBothOrderingErrors) {
-  EXPECT_EQ(errors_of(resource("Function", std::string(kFunction) + ", retainOrdering: true, retainKeyOrdering: true"),
-                      Target::kCluster)
-                .size(),
-            2u);
+// Upstream takes both of Sinks and Sources, so on a cluster that can't be more than a warning.
+TEST(Validate, TellsOfOrderingsThatExcludeEachOtherAndOfBadLogTopicsForAllKinds) {
+  const auto counts = [](const char* kind, const char* spec, const char* more, Target target) {
+    const Diagnostics found =
+        validate_set(read_text("a.yaml", resource(kind, std::string(spec) + more)), {.target = target, .builtins = {}});
+    return std::pair(found.errors(), found.warnings());
+  };
+  const char* both = ", retainOrdering: true, retainKeyOrdering: true";
+  EXPECT_EQ(counts("Function", kFunction, both, Target::kCluster), std::pair(2ul, 0ul));
+  EXPECT_EQ(counts("Sink", kSink, both, Target::kCluster), std::pair(0ul, 2ul));
+  const char* topic = ", logTopic: 'q://'";
+  EXPECT_EQ(counts("Function", kFunction, topic, Target::kCluster), std::pair(1ul, 0ul));
+  EXPECT_EQ(counts("Sink", kSink, topic, Target::kCluster), std::pair(0ul, 1ul));
+  EXPECT_EQ(counts("Source", kSource, topic, Target::kCluster), std::pair(0ul, 1ul));
+}
+
+TEST(Validate, WarnsOfAWindowFunctionThatIsNotCalled) {
+  const auto warned = [](const char* name) {
+    const ResourceSet set =
+        read_text("a.yaml", resource("Function", fmt::format("{}, windowConfig: {{windowLengthCount: 5, "
+                                                             "actualWindowFunctionClassName: {}}}",
+                                                             kFunction, name)));
+    return validate_set(set, {.target = Target::kCluster, .builtins = {}}).warnings();
+  };
+  EXPECT_EQ(warned("not.Called"), 1u);
+  EXPECT_EQ(warned("org.F"), 0u);
 }
 
 TEST(Validate, NeedsNoClusterOnOneMachine) {

@@ -128,6 +128,22 @@ TEST_F(CleanerTest, SpeaksWithTheCredentialsThatTheResourceGives) {
   EXPECT_THAT(asked_[1], HasSubstr("Basic dTpw"));
 }
 
+TEST_F(CleanerTest, ASourcesOwnCredentialsForTheCleanupCount) {
+  const auto token = [](const char* name, const char* text) {
+    return std::string("\"") + name +
+           R"(":{"genericAuth":{"clientAuthenticationPlugin":"org.apache.pulsar.client.impl.auth.AuthenticationToken",)"
+           R"("clientAuthenticationParameters":"token:)" +
+           text + "\"}}";
+  };
+  json::object source =
+      function(R"({"batchSourceConfig":{"discoveryTriggererClassName":"d"},"pulsar":{"pulsarConfig":"p",)" +
+               token("authConfig", "usual") + "," + token("cleanupAuthConfig", "cleaner") + "}}");
+  source["kind"] = "Source";
+  ASSERT_TRUE(clean(source));
+  ASSERT_FALSE(asked_.empty());
+  for (const std::string& asked : asked_) EXPECT_THAT(asked, HasSubstr("Bearer cleaner"));
+}
+
 TEST_F(CleanerTest, OAuth2AsksTheIssuerFirst) {
   api_->put("secrets", "key", {{"k", "eyJjbGllbnRfaWQiOiJpIiwiY2xpZW50X3NlY3JldCI6InMifQ=="}});
   answers_["/.well-known/openid-configuration"] = {200, {}, R"({"token_endpoint":")" + url_ + R"(/token"})", {}};

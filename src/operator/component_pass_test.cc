@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 
+#include "operator/pass_testing.h"
 #include "operator/settings.h"
 
 namespace fmesh::op {
@@ -11,84 +12,71 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr const char* kFunctionText = R"({
-  "apiVersion": "compute.functionmesh.io/v1alpha1", "kind": "Function",
-  "metadata": {"name": "f", "namespace": "n", "uid": "u-f", "generation": 1, "resourceVersion": "1"},
-  "spec": {"name": "f", "className": "a.B", "tenant": "t", "namespace": "d", "clusterName": "c", "replicas": 1,
-           "autoAck": true, "forwardSourceMessageProperty": true, "input": {"topics": ["persistent://t/d/in"]},
-           "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
-           "java": {"jar": "/f.jar"}, "pulsar": {"pulsarConfig": "p"}}
-})";
-
-// One Function in a world that does what passes ask for, as an API server would.
-class ComponentPassTest : public testing::Test {
+class ComponentPassTest : public PassTest {
  protected:
-  void SetUp() override { put(kube::kFunction, json::parse(kFunctionText).get_object()); }
+  void SetUp() override { put(kube::kFunction, function_of_test()); }
 
-  void put(const kube::ResourceType& type, json::object object) {
-    json::object& metadata = object["metadata"].get_object();
-    metadata["resourceVersion"] = std::to_string(++version_);
-    if (!metadata.contains("uid")) metadata["uid"] = fmt_uid(type, metadata);
-    world_.of(type).put(*kube::Object::make(object));
-  }
-  static std::string fmt_uid(const kube::ResourceType& type, const json::object& metadata) {
-    return std::string(type.kind) + "/" + std::string(metadata.at("name").get_string());
-  }
-  void put_backend(bool auto_update) {
+  void put_backend(json::object spec) {
     put(kube::kBackendConfig, {{"apiVersion", "compute.functionmesh.io/v1alpha1"},
                                {"kind", "BackendConfig"},
                                {"metadata", {{"name", "backend-config"}, {"namespace", "n"}, {"uid", "u-b"}}},
-                               {"spec", {{"autoUpdate", auto_update}, {"env", {{"OF_BACKEND", "x"}}}}}});
+                               {"spec", std::move(spec)}});
+  }
+  void put_backend(bool auto_update, const char* value = "x") {
+    put_backend({{"autoUpdate", auto_update}, {"env", {{"OF_BACKEND", value}}}});
   }
   void remove_backend() { world_.backend_configs.remove({"n", "backend-config"}, "u-b"); }
 
-  // A whole pass; what it wrote, by kind and HTTP method, the status left out.
-  std::vector<std::string> run() {
-    std::vector<std::string> writes;
-    const std::unique_ptr<Pass> pass = make_pass(world_, settings_, {"Function", "n", "f"});
-    for (Step step = pass->next(); step.kind == Step::Kind::kWrite; step = pass->next()) {
-      const Write& write = step.write;
-      if (write.verb != WriteVerb::kStatus) writes.push_back(write.request.method + " " + std::string(write.type.kind));
-      if (write.request.method == "DELETE") {
-        world_.of(write.type).remove(write.key, write.uid);
-      } else {
-        put(write.type, json::parse(write.request.body).get_object());
-      }
-      pass->answered(write, {});
-      if (writes.size() > 10) break;
-    }
-    return writes;
-  }
-  json::object function() { return world_.functions.get({"n", "f"})->json().get_object(); }
-  std::string status(const char* field) {
-    const json::value object = function();
-    const json::value* value = object.at("status").get_object().if_contains(field);
-    return value ? json::serialize(*value) : "";
-  }
-  // A person writes the spec anew.
-  void change(const std::function<void(json::object&)>& change) {
-    json::object object = function();
-    change(object["spec"].get_object());
-    json::object& metadata = object["metadata"].get_object();
-    metadata["generation"] = metadata["generation"].to_number<int64_t>() + 1;
+  Writes run() { return PassTest::run(kube::kFunction, "f"); }
+  std::string status(const char* field) { return PassTest::status(kube::kFunction, "f", field); }
+  void change(const std::function<void(json::object&)>& edit) { PassTest::change(kube::kFunction, "f", edit); }
+  void set_metadata(const char* field, json::value value) {
+    json::object object = get(kube::kFunction, "f");
+    object["metadata"].get_object()[field] = std::move(value);
     put(kube::kFunction, object);
   }
-  json::object stateful_set() { return world_.stateful_sets.get({"n", "f-function"})->json().get_object(); }
+  json::object stateful_set() { return get(kube::kStatefulSet, "f-function"); }
   bool set_has(const char* text) { return json::serialize(stateful_set()).find(text) != std::string::npos; }
-
-  ManualClock clock_;
-  World world_{clock_};
-  Settings settings_;
-  int version_ = 0;
 };
 
-using Writes = std::vector<std::string>;
-
 TEST_F(ComponentPassTest, MakesWhatIsMissingAndThenNothing) {
-  EXPECT_EQ(run(), (Writes{"POST StatefulSet", "POST Service"}));
-  EXPECT_EQ(run(), Writes{});
-  EXPECT_EQ(status("observedGeneration"), "1");
+  for (const char* label : {"", "compute.functionmesh.io/pulsar-cluster"}) {
+    SetUp();
+    set_metadata("labels", {{label, "x"}});
+    run();
+    EXPECT_EQ(run(), Writes{});
+    EXPECT_EQ(status("observedGeneration"), "1");
+  }
 }
+
+// --- the finalizer ---
+
+TEST_F(ComponentPassTest, TheFinalizerIsWrittenAloneAndNothingElseOfTheResource) {
+  change([](json::object& spec) {
+    spec["cleanupSubscription"] = true;
+    spec["windowConfig"] = {{"windowLengthCount", 5}, {"slidingIntervalCount", 5}};
+  });
+  EXPECT_EQ(run(), (Writes{"PATCH Function", "POST StatefulSet", "POST Service"}));
+  const json::value patch = json::parse(sent_.at(0));
+  EXPECT_EQ(patch.get_object().size(), 1U) << sent_[0];
+  EXPECT_EQ(patch.at("metadata").at("finalizers"), json::parse(R"(["cleanup.subscription.finalizer"])"));
+  EXPECT_EQ(patch.at("metadata").get_object().size(), 2U) << "and the version: " << sent_[0];
+}
+
+TEST_F(ComponentPassTest, AResourceThatOptsOutOfTheCleanupLaterIsNotStuckInItsDeletion) {
+  for (const char* place : {"annotations", "labels"}) {
+    SetUp();
+    change([](json::object& spec) { spec["cleanupSubscription"] = true; });
+    run();
+    set_metadata("deletionTimestamp", "2026-01-01T00:00:00Z");
+    if (place == std::string("labels")) set_metadata(place, {{"pulsar-cluster", "x"}});
+    if (place == std::string("annotations")) set_metadata(place, {{kNeedCleanup, "false"}});
+    EXPECT_EQ(run(), Writes{"PATCH Function"}) << place;
+    EXPECT_EQ(json::parse(sent_.at(0)).at("metadata").at("finalizers"), json::array()) << place;
+  }
+}
+
+// --- BackendConfigs ---
 
 TEST_F(ComponentPassTest, ABackendConfigWithAutoUpdateIsRolledOutWhenItComesAndWhenItGoes) {
   run();
@@ -99,6 +87,20 @@ TEST_F(ComponentPassTest, ABackendConfigWithAutoUpdateIsRolledOutWhenItComesAndW
   EXPECT_EQ(run(), Writes{"PUT StatefulSet"});
   EXPECT_FALSE(set_has("OF_BACKEND"));
   EXPECT_EQ(status("namespacedBackendConfigRevision"), "");
+}
+
+TEST_F(ComponentPassTest, AnotherValueOrPodFieldOfABackendConfigIsRolledOut) {
+  put_backend(true);
+  run();
+  put_backend(true, "other");
+  EXPECT_EQ(run(), Writes{"PUT StatefulSet"});
+  EXPECT_TRUE(set_has("other"));
+  for (const char* field : {R"("labels":{"team":"x"})", R"("nodeSelector":{"disk":"ssd"})",
+                            R"("serviceAccountName":"sa")", R"("tolerations":[{"key":"k","operator":"Exists"}])"}) {
+    put_backend({{"autoUpdate", true}, {"pod", json::parse("{" + std::string(field) + "}")}});
+    EXPECT_EQ(run(), Writes{"PUT StatefulSet"}) << field;
+    EXPECT_EQ(run(), Writes{}) << field;
+  }
 }
 
 TEST_F(ComponentPassTest, ABackendConfigWithoutAutoUpdateWaitsForAChangeOfTheResourceAlsoWhenItGoes) {
@@ -127,6 +129,53 @@ TEST_F(ComponentPassTest, ABackendConfigThatGetsAutoUpdateIsRolledOut) {
   EXPECT_EQ(run(), Writes{"PUT StatefulSet"});
   EXPECT_TRUE(set_has("OF_BACKEND"));
 }
+
+TEST_F(ComponentPassTest, APausedRolloutTellsOnlyWhatDiffersAndLetsTheResourcesOwnChangesPass) {
+  set_metadata("annotations", {{kPauseRollout, "true"}});
+  change([](json::object& spec) { spec["pod"] = {{"liveness", {{"periodSeconds", 5}}}}; });
+  run();
+  EXPECT_EQ(run(), Writes{});
+  EXPECT_EQ(status("pendingChange"), "");
+  put_backend(true);
+  EXPECT_EQ(run(), Writes{});
+  EXPECT_EQ(status("pendingChange").find("null"), std::string::npos) << status("pendingChange");
+  EXPECT_NE(status("pendingChange").find("OF_BACKEND"), std::string::npos);
+  change([](json::object& spec) { spec["image"] = "mine:2"; });
+  EXPECT_EQ(run(), Writes{"PUT StatefulSet"});
+  EXPECT_TRUE(set_has("mine:2"));
+}
+
+// --- autoscalers ---
+
+TEST_F(ComponentPassTest, ABehaviourOfAnAutoscalerComesChangesAndGoes) {
+  change([](json::object& spec) { spec["maxReplicas"] = 4; });
+  EXPECT_EQ(run(), (Writes{"POST StatefulSet", "POST Service", "POST HorizontalPodAutoscaler"}));
+  for (const int seconds : {60, 90}) {
+    change([&](json::object& spec) {
+      spec["pod"] = {{"autoScalingBehavior", {{"scaleUp", {{"stabilizationWindowSeconds", seconds}}}}}};
+    });
+    EXPECT_EQ(run(), Writes{"PUT HorizontalPodAutoscaler"}) << seconds;
+    EXPECT_NE(sent_.at(0).find("\"stabilizationWindowSeconds\":" + std::to_string(seconds)), std::string::npos)
+        << sent_[0];
+    EXPECT_EQ(run(), Writes{});
+  }
+  change([](json::object& spec) { spec.erase("pod"); });
+  EXPECT_EQ(run(), Writes{"PUT HorizontalPodAutoscaler"});
+  EXPECT_EQ(sent_.at(0).find("\"stabilizationWindowSeconds\":90"), std::string::npos) << sent_[0];
+}
+
+// Upstream leaves it behind when maxReplicas goes, and it goes on scaling.
+TEST_F(ComponentPassTest, AnAutoscalerThatUpstreamLeftBehindGoes) {
+  change([](json::object& spec) { spec["maxReplicas"] = 4; });
+  run();
+  json::object left = get(kube::kHorizontalPodAutoscaler, "f-function");
+  left["metadata"].get_object().erase("annotations");
+  put(kube::kHorizontalPodAutoscaler, left);
+  change([](json::object& spec) { spec.erase("maxReplicas"); });
+  EXPECT_EQ(run(), Writes{"DELETE HorizontalPodAutoscaler"});
+}
+
+// --- what upstream made ---
 
 // The StatefulSet is as upstream would have made it, and the resource as upstream leaves it.
 class TakenOverTest : public ComponentPassTest {
@@ -165,9 +214,7 @@ TEST_F(TakenOverTest, AnyOtherChangeAppliesWhatIsPending) {
 }
 
 TEST_F(TakenOverTest, TheAnnotationAppliesWhatIsPending) {
-  json::object object = function();
-  object["metadata"].get_object()["annotations"] = {{kApplyPendingChange, "true"}};
-  put(kube::kFunction, object);
+  set_metadata("annotations", {{kApplyPendingChange, "true"}});
   EXPECT_EQ(run(), Writes{"PUT StatefulSet"});
   EXPECT_FALSE(set_has("nodeSelector"));
 }
