@@ -130,6 +130,8 @@ verb_check() {
   git ls-files -z '*.cc' '*.h' '*.c' | xargs -0 -r -n 64 clang-format-19 --dry-run --Werror
   say "include rule"
   python3 tools/check_includes.py
+  say "defects of upstream"
+  python3 tools/check_defects.py
   say "tidy"
   python3 tools/tidy.py
   say "clang-tidy"

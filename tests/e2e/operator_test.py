@@ -2,11 +2,16 @@
 No kubelet runs, so pods stay pending; where readiness matters, the test says it in the kubelet's place."""
 
 import json
+import os
+import random
 import time
 import unittest
 
 import kube_case
 from kube_case import KubeCase
+
+
+TELL = ("Function", "FunctionMesh")  # kinds whose status is the operator's
 
 
 def function(name, **spec):
@@ -239,35 +244,73 @@ class OperatorTest(KubeCase):
         self.wait_until(lambda: self.seen("near"), "the near function is seen")
         self.assertIsNone(self.client.get("StatefulSet", "far-function", other))
 
-    def test_twenty_kills_at_any_time_change_nothing_in_the_end(self):
-        names = [f"f{i}" for i in range(5)]
-        def change(step):
-            name = names[step % len(names)]
-            if step < len(names):
-                self.apply(function(name))
-            elif step % 3 == 0:
-                self.apply(function(name, image=f"mine:{step}"))
-            elif step % 3 == 1:
-                self.apply(function(name, replicas=1 + step % 4, image="mine:x"))
-            else:
-                self.kubectl("delete", "statefulset", f"{name}-function", "--ignore-not-found", "--wait=false")
+    def test_kills_at_any_time_change_nothing_in_the_end(self):
+        """FMESH_KILLS kills (-9) at random during two and a half times as many changes; then all is as an operator makes it that
+        nobody disturbs."""
+        kills = int(os.environ.get("FMESH_KILLS", "20"))
+        seed = int(os.environ.get("FMESH_KILLS_SEED", time.time_ns() % 100000))
+        chance = random.Random(seed)
+        begin = time.monotonic()
         operator = self.start_operator(wait=False)
-        for step in range(40):
-            change(step)
-            if step % 2:
-                time.sleep(0.013 * (step % 7))
-                operator.kill()
-                operator = self.start_operator(wait=False)
-        for name in names:
-            self.wait_until(lambda: self.seen(name), f"{name} is seen")
-        self.wait_until(lambda: self.names("StatefulSet") == [f"{name}-function" for name in names], "all are there")
+        for kill in range(kills):
+            for change in range(5 * kill // 2, 5 * (kill + 1) // 2):
+                self.change_something(change, chance)
+            time.sleep(chance.uniform(0, 0.6))
+            operator.kill()
+            operator = self.start_operator(wait=False)
         audit = self.counted_writes()
+        self.wait_until(operator.ready, "the operator is ready")
+        # What is left of a deleted Function is collected in its own time, and stands in the way of one with its name.
+        self.wait_until(lambda: all(done for _, done in self.made_in(self.namespace).values()), "all are carried out", seconds=120)
         self.wait_quiet(audit)
-        for name in names:
-            spec = self.get("Function", name)["spec"]
-            live = self.get("StatefulSet", f"{name}-function")["spec"]
-            self.assertEqual(live["replicas"], spec["replicas"], name)
-            self.assertEqual(live["template"]["spec"]["containers"][0]["image"], spec["image"], name)
+        disturbed = self.made_in(self.namespace)
+        print(f"{kills} kills, {5 * kills // 2} changes, {time.monotonic() - begin:.0f} s, seed {seed}", flush=True)
+
+        calm = self.namespace + "-c"
+        self.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": calm}})
+        self.addCleanup(self.client.delete, "Namespace", calm)
+        for kind in ("FunctionMesh", "Function"):
+            for one in self.objects(kind):
+                if not one["metadata"].get("ownerReferences"):
+                    self.client.create({"apiVersion": kube_case.GROUP, "kind": kind, "spec": one["spec"],
+                                        "metadata": {"name": one["metadata"]["name"], "namespace": calm}})
+        self.wait_until(lambda: len(self.client.list("StatefulSet", calm)) == len(self.objects("StatefulSet")), "the calm ones are made")
+        self.wait_quiet(audit)
+        undisturbed = self.made_in(calm)
+        differ = {key: (disturbed.get(key), undisturbed.get(key)) for key in disturbed | undisturbed if disturbed.get(key) != undisturbed.get(key)}
+        self.assertEqual(differ, {}, f"FMESH_KILLS={kills} FMESH_KILLS_SEED={seed}")
+
+    def change_something(self, change, chance):
+        name = f"f{chance.randrange(5)}"
+        what = chance.randrange(7) if change >= 5 else 0
+        if what == 0:
+            self.apply(function(f"f{change}" if change < 5 else name))
+        elif what == 1:
+            self.apply(function(name, image=f"mine:{change}", maxReplicas=6))
+        elif what == 2:
+            self.apply(function(name, replicas=chance.randrange(4), pod={"env": [{"name": "A", "value": str(change)}]}))
+        elif what == 3:
+            self.kubectl("delete", "statefulset", f"{name}-function", "--ignore-not-found", "--wait=false")
+        elif what == 4:
+            self.kubectl("delete", "service", f"{name}-function-headless", "--ignore-not-found", "--wait=false")
+        elif what == 5:
+            self.kubectl("delete", "function", name, "--ignore-not-found", "--wait=false")
+        else:
+            members = chance.sample("abcd", chance.randint(1, 3))
+            self.apply(mesh("line", *(item(member, image=f"mine:{change}") for member in sorted(members))))
+
+    def made_in(self, namespace):
+        """Specs of what the operator made there, and what it says of the resources, by kind and name."""
+        found = {}
+        for kind in ("StatefulSet", "Service", "HorizontalPodAutoscaler", "Function", "FunctionMesh"):
+            for one in self.client.list(kind, namespace):
+                told = one.get("status", {}) if kind in TELL else {}
+                text = json.dumps({"spec": one["spec"], "conditions": told.get("conditions") or told.get("functionConditions")}, sort_keys=True)
+                done = told.get("observedGeneration") == one["metadata"]["generation"] if kind in TELL else True
+                done = done and '"False"' not in text
+                uid = (one["metadata"].get("ownerReferences") or [{}])[0].get("uid", "-")
+                found[f"{kind}/{one['metadata']['name']}"] = text.replace(uid, "{uid}").replace(namespace, "{namespace}"), done
+        return found
 
 
 if __name__ == "__main__":
