@@ -156,24 +156,17 @@ class RenderTest(ChartCase):
 
 
 class InstallTest(ChartCase):
-    """On a cluster of its own, where nothing brought the CRDs before."""
+    """Each test on a cluster of its own, where nothing brought the CRDs before."""
 
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
+    def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="fmesh-kube-")
-        cls.addClassCleanup(folder.cleanup)
-        cls.cluster = testbed.Cluster(folder.name, tied=True)
-        cls.cluster.up()
-        cls.addClassCleanup(cls.cluster.processes.stop_all)
-        cls.client = cls.cluster.client()
-        cls.addClassCleanup(cls.client.close)
-
-    def tearDown(self):
-        for name in self.crd_names():
-            self.client.delete("CustomResourceDefinition", name)
-        self.wait_until(lambda: not self.crd_names(), "the CRDs are gone")
-        super().tearDown()
+        self.addCleanup(folder.cleanup)
+        self.cluster = testbed.Cluster(folder.name, tied=True)
+        self.cluster.up()
+        self.addCleanup(self.cluster.processes.stop_all)
+        self.client = self.cluster.client()
+        self.addCleanup(self.client.close)
+        super().setUp()
 
     def crd_names(self):
         return sorted(one["metadata"]["name"] for one in self.client.list("CustomResourceDefinition"))

@@ -98,10 +98,12 @@ def established(crd):
 
 
 class AuditLog:
-    """Writes of the operator from here on, as "verb resource[/subresource]" -> count; events and leases are not counted."""
+    """Writes of the operator to one namespace from here on, as "verb resource[/subresource]" -> count; events and leases are not counted.
+    Namespaces of earlier tests may still be going away, and what the server deletes there first the operator may want back."""
 
-    def __init__(self, path):
+    def __init__(self, path, namespace):
         self.path = Path(path)
+        self.namespace = namespace
         self.offset = self.path.stat().st_size if self.path.exists() else 0
         self.by_kind = Counter()
         self.codes = Counter()
@@ -120,7 +122,7 @@ class AuditLog:
                 self.offset += len(line)
                 entry = json.loads(line)
                 target = entry.get("objectRef", {})
-                if target.get("resource") in UNCOUNTED:
+                if target.get("resource") in UNCOUNTED or target.get("namespace") != self.namespace:
                     continue
                 more = f"/{target['subresource']}" if target.get("subresource") else ""
                 self.by_kind[f"{entry['verb']} {target.get('resource')}{more}"] += 1
@@ -266,7 +268,7 @@ class KubeCase(unittest.TestCase):
 
     def counted_writes(self):
         """An AuditLog that counts from now on."""
-        return AuditLog(self.cluster.audit_log)
+        return AuditLog(self.cluster.audit_log, self.namespace)
 
     def wait_quiet(self, audit, seconds=3, limit_s=60):
         """Waits until the operator wrote nothing for so long."""

@@ -24,7 +24,15 @@ class MeshCase(unittest.TestCase):
             if process.poll() is None:
                 process.kill()
             process.wait()
-        self.folder.cleanup()
+        self.wait_for(self.remove_folder, "removing the folder", seconds=10)
+
+    def remove_folder(self):
+        """False as long as the host of a killed parent, which the kernel ends a moment later, still writes there."""
+        try:
+            self.folder.cleanup()
+        except OSError:
+            return False
+        return True
 
     def fmesh(self, *arguments, code=0):
         done = subprocess.run([FMESH, *arguments], cwd=self.path, capture_output=True, text=True, timeout=60)
