@@ -33,7 +33,7 @@ class SilentNotes final : public op::Notes {
 class SimCleaner final : public op::Cleaner {
  public:
   SimCleaner(Loop& loop, Rng& rng) : loop_(loop), rng_(rng) {}
-  void clean(const kube::ObjectPtr& resource, std::function<void(Status)> done) override {
+  void clean(const kube::ObjectPtr& resource, int64_t, std::function<void(Status)> done) override {
     const bool fails = failures_[resource->uid()]++ < static_cast<int>(rng_.below(kCleanupFailures + 1));
     loop_.post_after(static_cast<int64_t>(rng_.below(500)), [fails, done = std::move(done)] {
       done(fails ? fail(ErrorKind::kRetryLater, "the broker is away") : Status());

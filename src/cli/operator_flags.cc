@@ -117,10 +117,20 @@ void add_process_flags(CLI::App& verb, OperatorFlags& flags) {
   verb.add_option("--api-in-flight", flags.api_in_flight_max, "Requests to the API server at the same time")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
+  verb.add_option("--cleanup-hosts", flags.cleanup_hosts,
+                  "Hosts that resources may have their cleanup done at: names, *.DOMAIN, addresses, networks (default: "
+                  "all but loopback, link-local and the like)")
+      ->envname("CLEANUP_HOSTS")
+      ->delimiter(',')
+      ->type_name("HOST,...");
+  verb.add_option("--cleanup-deadline", flags.cleanup_deadline_s,
+                  "Seconds after which a deleted resource goes, with a warning, though its cleanup failed")
+      ->envname("CLEANUP_DEADLINE")
+      ->check(CLI::Range(1, 86'400))
+      ->capture_default_str();
   // Upstream has these; a profiler of Go has no meaning here.
   verb.add_flag("--enable-pprof", flags.enable_pprof, "")->envname("ENABLE_PPROF")->group("");
   verb.add_option("--pprof-addr", flags.pprof_address, "")->envname("PPROF_ADDR")->group("");
-  verb.add_flag("--cleanup-at-loopback", flags.cleanup_at_loopback, "")->group("");  // for tests
 }
 
 Result<plan::ClusterOptions> read_cluster_options(const OperatorFlags& flags, const kube::ConfigSources& sources) {
@@ -175,7 +185,10 @@ Result<op::ProcessOptions> read_operator_flags(const OperatorFlags& flags, const
   options.webhook_address = listen_address(flags.webhook_address, sources);
   options.certificate_folder = flags.certificate_folder;
   options.webhook_namespace = here;
-  options.cleanup_at_loopback = flags.cleanup_at_loopback;
+  settings.cleanup_deadline_ms = int64_t{flags.cleanup_deadline_s} * 1000;
+  auto hosts = stream::pulsar::AllowedHosts::parse(flags.cleanup_hosts);
+  if (!hosts) return fail(hosts.error().within("--cleanup-hosts"));
+  options.cleanup_hosts = std::move(*hosts);
   FMESH_TRY(options.log_level, read_log_level(flags, sources));
   return options;
 }

@@ -45,7 +45,8 @@ struct OperatorFlags {
   int passes_max = 16;
   double api_requests_per_second = 0;
   int api_in_flight_max = 32;
-  bool cleanup_at_loopback = false;
+  std::vector<std::string> cleanup_hosts;
+  int cleanup_deadline_s = 120;
 };
 
 void add_operator_flags(CLI::App& verb, OperatorFlags& flags);

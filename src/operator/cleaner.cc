@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <deque>
 #include <set>
@@ -10,9 +11,11 @@
 #include "kube/requests.h"
 #include "model/base64.h"
 #include "model/live.h"
+#include "operator/cleaner_credentials.h"
 #include "plan/details.h"
 #include "plan/pattern.h"
 #include "stream/pulsar/admin.h"
+#include "stream/pulsar/oauth2.h"
 
 namespace fmesh::op {
 namespace {
@@ -20,46 +23,34 @@ namespace {
 namespace json = boost::json;
 namespace pulsar = stream::pulsar;
 
-constexpr const char* kTokenPlugin = "org.apache.pulsar.client.impl.auth.AuthenticationToken";
-constexpr const char* kBasicPlugin = "org.apache.pulsar.client.impl.auth.AuthenticationBasic";
-constexpr const char* kOauth2Plugin = "org.apache.pulsar.client.impl.auth.oauth2.AuthenticationOAuth2";
+// Where images have what the system trusts.
+constexpr const char* kSystemTrust[] = {"/etc/ssl/", "/etc/pki/", "/usr/share/ca-certificates/"};
 
-// The header for what Pulsar's Java client calls a plugin and its parameters.
-Result<std::string> authorization_of(const std::string& plugin, const std::string& parameters) {
-  if (plugin.empty()) return std::string();
-  if (plugin == kTokenPlugin || plugin == "token") {
-    constexpr std::string_view kPrefix = "token:";
-    if (parameters.starts_with("file:")) {
-      return fail(ErrorKind::kFixInput,
-                  "the token is in a file of the pod, which the operator can't read; give it as token:..., or under "
-                  "spec.pulsar.cleanupAuthConfig");
-    }
-    return "Bearer " + (parameters.starts_with(kPrefix) ? parameters.substr(kPrefix.size()) : parameters);
-  }
-  if (plugin == kBasicPlugin || plugin == "basic") {
-    boost::system::error_code error;
-    const json::value value = json::parse(parameters, error);
-    if (error || !value.is_object()) {
-      return fail(ErrorKind::kFixInput, "AuthenticationBasic: expected {\"userId\":...,\"password\":...}");
-    }
-    return "Basic " + model::encode_base64(fmt::format("{}:{}", kube::string_at(value, {"userId"}),
-                                                       kube::string_at(value, {"password"})));
-  }
-  return fail(ErrorKind::kFixInput,
-              fmt::format("authentication {} is not supported for the cleanup; use {}, {} or oauth2Config", plugin,
-                          kTokenPlugin, kBasicPlugin));
+bool is_true(const model::StringMap& data, const char* name, bool absent) {
+  const auto found = data.find(name);
+  return found == data.end() || found->second.empty() ? absent : found->second == "true";
 }
 
-std::string form_encoded(std::string_view text) { return kube::percent_encode(text); }
+std::string text_at(const model::StringMap& data, const std::string& name) {
+  const auto found = data.find(name);
+  return found == data.end() ? std::string() : found->second;
+}
 
 // One cleanup, from the first question to the last removal. Lives until it calls `done_`.
 class Job : public std::enable_shared_from_this<Job> {
  public:
-  Job(net::IoLoop& loop, kube::Api& api, bool allow_loopback, model::LiveResource live,
+  Job(net::IoLoop& loop, kube::Api& api, pulsar::AllowedHosts hosts, model::LiveResource live,
       std::function<void(Status)> done)
-      : loop_(loop), api_(api), allow_loopback_(allow_loopback), live_(std::move(live)), done_(std::move(done)) {}
+      : loop_(loop), api_(api), live_(std::move(live)), done_(std::move(done)) {
+    options_.hosts = std::move(hosts);
+  }
 
-  void start() {
+  void start(int64_t limit_ms) {
+    timer_ = loop_.post_after(limit_ms, [self = shared_from_this(), limit_ms] {
+      self->timer_.reset();
+      self->end(fail(ErrorKind::kRetryLater, self->first_trouble_ ? self->first_trouble_->text()
+                                                                  : fmt::format("not done within {} ms", limit_ms)));
+    });
     const model::ComponentSpec& spec = live_.component->spec;
     if (!spec.pulsar || spec.pulsar->pulsar_config.empty()) {
       return end(fail(ErrorKind::kFixInput, "the resource names no pulsarConfig"));
@@ -72,18 +63,21 @@ class Job : public std::enable_shared_from_this<Job> {
                         fmt::format("ConfigMap {} has no webServiceURL", live_.component->spec.pulsar->pulsar_config)));
       }
       options_.url = found->second;
-      options_.allow_loopback = allow_loopback_;
       read_trust();
     });
   }
 
  private:
   void end(Status outcome) {
+    if (ended_) return;
+    ended_ = true;
+    const auto self = shared_from_this();  // the timer may be the last that holds it
+    if (timer_) loop_.cancel(*timer_);
     // Not from within the callback of a client that goes with this.
-    loop_.post([self = shared_from_this(), outcome = std::move(outcome)] {
-      if (self->done_) std::exchange(self->done_, nullptr)(outcome);
+    loop_.post([self, outcome = std::move(outcome)] {
+      self->token_request_.reset();
       self->admin_.reset();
-      self->oauth_.reset();
+      std::exchange(self->done_, nullptr)(outcome);
     });
   }
 
@@ -98,6 +92,7 @@ class Job : public std::enable_shared_from_this<Job> {
     const kube::ObjectKey key{live_.metadata.name_space, name};
     api_.send(
         kube::get(type, key), [self = shared_from_this(), type, name, then](const Result<kube::Response>& answer) {
+          if (self->ended_) return;
           const kube::Outcome outcome = kube::read_outcome(answer);
           if (outcome.verdict != kube::Verdict::kOk) {
             return self->end(fail(ErrorKind::kRetryLater, fmt::format("{} {}: {}", type.kind, name, outcome.message)));
@@ -116,108 +111,127 @@ class Job : public std::enable_shared_from_this<Job> {
         });
   }
 
+  // The text of a file that the pod has.
+  void read_file(const std::string& path, std::function<void(const std::string&)> then) {
+    const Result<PodFile> file = find_pod_file(live_.component->spec, path);
+    if (!file) return end(fail(file.error()));
+    read_key(*file->type, file->name, file->key, std::move(then));
+  }
+
+  void read_key(const kube::ResourceType& type, const std::string& name, const std::string& key,
+                std::function<void(const std::string&)> then) {
+    read(type, name, [this, kind = type.kind, name, key, then = std::move(then)](const model::StringMap& data) {
+      const auto found = data.find(key);
+      if (found != data.end()) return then(found->second);
+      end(fail(ErrorKind::kFixInput, fmt::format("{} {} has no key {}, which the resource names", kind, name, key)));
+    });
+  }
+
+  // --- trust ---
+
   void read_trust() {
     const std::optional<model::TlsConfig>& tls = messaging().tls_config;
+    if (!tls && !messaging().tls_secret.empty()) return read_old_trust();
     if (!tls || !tls->enabled) return read_auth();
     options_.tls.insecure = tls->allow_insecure;
     options_.tls.any_name = !tls->hostname_verification;
     if (tls->cert_secret_name.empty()) return read_auth();
-    read(kube::kSecret, tls->cert_secret_name, [this, key = tls->cert_secret_key](const model::StringMap& data) {
-      const auto found = data.find(key);
-      if (found == data.end()) {
-        return end(fail(ErrorKind::kFixInput, fmt::format("Secret {} has no key {}, which tlsConfig names",
-                                                          messaging().tls_config->cert_secret_name, key)));
-      }
-      options_.tls.ca = found->second;
-      read_auth();
+    read_key(kube::kSecret, tls->cert_secret_name, tls->cert_secret_key, [this](const std::string& ca) { trust(ca); });
+  }
+
+  // tlsSecret: what upstream gives its pods as environment variables.
+  void read_old_trust() {
+    read(kube::kSecret, messaging().tls_secret, [this](const model::StringMap& data) {
+      options_.tls.insecure = is_true(data, "tlsAllowInsecureConnection", false);
+      options_.tls.any_name = !is_true(data, "tlsHostnameVerificationEnable", true);
+      const std::string path = text_at(data, "tlsTrustCertsFilePath");
+      const bool of_system =
+          std::ranges::any_of(kSystemTrust, [&](const char* folder) { return path.starts_with(folder); });
+      if (path.empty() || of_system || options_.tls.insecure) return read_auth();
+      read_file(path, [this](const std::string& ca) { trust(ca); });
     });
   }
 
+  void trust(const std::string& ca) {
+    options_.tls.ca = ca;
+    read_auth();
+  }
+
+  // --- credentials ---
+
   void read_auth() {
-    if (auth() && auth()->oauth2_config) return read_oauth2(*auth()->oauth2_config);
+    if (auth() && auth()->oauth2_config) {
+      const model::Oauth2Config& given = *auth()->oauth2_config;
+      credentials_ = {.kind = Credentials::Kind::kOauth2,
+                      .issuer_url = given.issuer_url,
+                      .audience = given.audience,
+                      .scope = given.scope};
+      return read_key(kube::kSecret, given.key_secret_name, given.key_secret_key, [this](const std::string& key) {
+        credentials_.secret.text = key;
+        use_credentials();
+      });
+    }
     if (auth() && auth()->generic_auth) {
       return use_plugin(auth()->generic_auth->client_authentication_plugin,
                         auth()->generic_auth->client_authentication_parameters);
     }
     if (messaging().auth_secret.empty()) return remove_all();
     read(kube::kSecret, messaging().auth_secret, [this](const model::StringMap& data) {
-      const auto text = [&](const char* name) {
-        const auto found = data.find(name);
-        return found == data.end() ? std::string() : found->second;
-      };
-      use_plugin(text("clientAuthenticationPlugin"), text("clientAuthenticationParameters"));
+      use_plugin(text_at(data, "clientAuthenticationPlugin"), text_at(data, "clientAuthenticationParameters"));
     });
   }
 
   void use_plugin(const std::string& plugin, const std::string& parameters) {
-    if (plugin == kOauth2Plugin) {
-      return end(fail(ErrorKind::kFixInput, "OAuth2 for the cleanup is given by oauth2Config, not by a plugin"));
+    auto credentials = read_plugin(plugin, parameters);
+    if (!credentials) return end(fail(std::move(credentials).error()));
+    credentials_ = std::move(*credentials);
+    read_credential_files();
+  }
+
+  void read_credential_files() {
+    for (TextOrFile* one : {&credentials_.certificate, &credentials_.secret}) {
+      if (one->path.empty()) continue;
+      return read_file(std::exchange(one->path, ""), [this, one](const std::string& text) {
+        one->text = text;
+        read_credential_files();
+      });
     }
-    Result<std::string> header = authorization_of(plugin, parameters);
-    if (!header) return end(fail(std::move(header).error()));
-    options_.authorization = std::move(*header);
+    use_credentials();
+  }
+
+  void use_credentials() {
+    switch (credentials_.kind) {
+      case Credentials::Kind::kNone:
+        break;
+      case Credentials::Kind::kToken:
+      case Credentials::Kind::kBasic:
+        options_.authorization = authorization_of(credentials_);
+        break;
+      case Credentials::Kind::kCertificate:
+        options_.tls.certificate = credentials_.certificate.text;
+        options_.tls.key = credentials_.secret.text;
+        break;
+      case Credentials::Kind::kOauth2:
+        return ask_for_token();
+    }
     remove_all();
   }
 
-  // Client credentials (RFC 6749, 4.4); where the token endpoint is, says the issuer (RFC 8414).
-  void read_oauth2(const model::Oauth2Config& config) {
-    read(kube::kSecret, config.key_secret_name, [this, config](const model::StringMap& data) {
-      const auto found = data.find(config.key_secret_key);
-      const auto key = kube::read_json(found == data.end() ? "" : found->second);
-      if (!key || kube::string_at(*key, {"client_id"}).empty()) {
-        return end(
-            fail(ErrorKind::kFixInput, fmt::format("Secret {} key {}: expected JSON with client_id and client_secret",
-                                                   config.key_secret_name, config.key_secret_key)));
-      }
-      std::string form =
-          fmt::format("grant_type=client_credentials&client_id={}&client_secret={}&audience={}",
-                      form_encoded(kube::string_at(*key, {"client_id"})),
-                      form_encoded(kube::string_at(*key, {"client_secret"})), form_encoded(config.audience));
-      if (!config.scope.empty()) form += "&scope=" + form_encoded(config.scope);
-      std::string issuer = config.issuer_url;
-      while (issuer.ends_with('/')) issuer.pop_back();
-      ask_oauth(issuer, "GET", "/.well-known/openid-configuration", "", [this, form](const json::value& answer) {
-        const std::string endpoint(kube::string_at(answer, {"token_endpoint"}));
-        const size_t scheme = endpoint.find("://");
-        const size_t slash = scheme == std::string::npos ? scheme : endpoint.find('/', scheme + 3);
-        if (slash == std::string::npos) {
-          return end(fail(ErrorKind::kFixInput, "the OAuth2 issuer names no token_endpoint"));
-        }
-        ask_oauth(endpoint.substr(0, slash), "POST", endpoint.substr(slash), form, [this](const json::value& token) {
-          if (kube::string_at(token, {"access_token"}).empty()) {
-            return end(fail(ErrorKind::kFixInput, "the OAuth2 token endpoint gave no access_token"));
-          }
-          options_.authorization = "Bearer " + std::string(kube::string_at(token, {"access_token"}));
-          remove_all();
-        });
-      });
-    });
-  }
-
-  void ask_oauth(const std::string& url, const char* method, const std::string& target, const std::string& form,
-                 std::function<void(const json::value&)> then) {
-    net::AsyncHttpClientOptions client;
-    client.url = url;
-    client.check_address = [allow = allow_loopback_](const std::string& ip) {
-      return pulsar::check_admin_address(ip, allow);
-    };
-    auto http = net::AsyncHttpClient::make(loop_, std::move(client));
-    if (!http) return end(fail(http.error().within("issuerUrl")));
-    oauth_old_ = std::move(oauth_);
-    oauth_ = std::move(*http);
-    net::AsyncRequest request;
-    request.method = method;
-    request.target = target;
-    request.body = form;
-    if (!form.empty()) request.headers["content-type"] = "application/x-www-form-urlencoded";
-    oauth_->send(std::move(request), [self = shared_from_this(), url, then](const Result<net::HttpResponse>& answer) {
-      if (!answer) return self->end(fail(answer.error()));
-      const auto body = kube::read_json(answer->body);
-      if (answer->status != 200 || !body) {
-        return self->end(fail(ErrorKind::kRetryLater, fmt::format("OAuth2 at {}: answer {}", url, answer->status)));
-      }
-      then(*body);
-    });
+  void ask_for_token() {
+    auto request = pulsar::TokenRequest::start(loop_,
+                                               {.issuer_url = credentials_.issuer_url,
+                                                .audience = credentials_.audience,
+                                                .scope = credentials_.scope,
+                                                .key_json = credentials_.secret.text,
+                                                .hosts = options_.hosts},
+                                               // The request goes with the job, so it can't outlive it.
+                                               [this](const Result<std::string>& token) {
+                                                 if (!token) return end(fail(token.error()));
+                                                 options_.authorization = "Bearer " + *token;
+                                                 remove_all();
+                                               });
+    if (!request) return end(fail(std::move(request).error()));
+    token_request_ = std::move(*request);
   }
 
   // --- removing ---
@@ -251,6 +265,7 @@ class Job : public std::enable_shared_from_this<Job> {
     }
     admin_->list_topics(tenant, name_space,
                         [self = shared_from_this(), pattern](const Result<std::vector<std::string>>& found) {
+                          if (self->ended_) return;
                           if (!found) return self->end(fail(found.error()));
                           const std::set<std::string> all(found->begin(), found->end());
                           for (std::string& topic : plan::matching_topics(pattern, all)) {
@@ -260,16 +275,21 @@ class Job : public std::enable_shared_from_this<Job> {
                         });
   }
 
+  // Several at a time; one that is still in use does not keep the others.
   void next_subscription() {
-    if (topics_.empty()) return next_dead_topic();
-    const auto topic = stream::TopicName::parse(*topics_.begin());
-    topics_.erase(topics_.begin());
-    if (!topic) return next_subscription();  // a name that Pulsar has no topic for
-    admin_->delete_subscription(*topic, left_.subscription, [self = shared_from_this()](const Status& outcome) {
-      // One that is still in use does not keep the others.
-      if (!outcome && !self->first_trouble_) self->first_trouble_ = outcome.error();
-      self->next_subscription();
-    });
+    while (!topics_.empty() && asked_ < pulsar::kAdminRequestsMax) {
+      const auto topic = stream::TopicName::parse(*topics_.begin());
+      topics_.erase(topics_.begin());
+      if (!topic) continue;  // a name that Pulsar has no topic for
+      ++asked_;
+      admin_->delete_subscription(*topic, left_.subscription, [self = shared_from_this()](const Status& outcome) {
+        if (self->ended_) return;
+        --self->asked_;
+        if (!outcome && !self->first_trouble_) self->first_trouble_ = outcome.error();
+        self->next_subscription();
+      });
+    }
+    if (topics_.empty() && asked_ == 0) next_dead_topic();
   }
 
   void next_dead_topic() {
@@ -279,6 +299,7 @@ class Job : public std::enable_shared_from_this<Job> {
     left_.dead_topics.pop_back();
     if (!topic) return next_dead_topic();
     admin_->delete_topic(*topic, [self = shared_from_this()](const Status& outcome) {
+      if (self->ended_) return;
       if (!outcome) return self->end(fail(outcome.error()));
       self->next_dead_topic();
     });
@@ -286,33 +307,36 @@ class Job : public std::enable_shared_from_this<Job> {
 
   net::IoLoop& loop_;
   kube::Api& api_;
-  bool allow_loopback_;
   model::LiveResource live_;
   std::function<void(Status)> done_;
+  bool ended_ = false;
+  std::optional<uint64_t> timer_;
   pulsar::AdminOptions options_;
+  Credentials credentials_;
   Leftovers left_;
   std::set<std::string> topics_;
   std::deque<std::string> patterns_;
+  size_t asked_ = 0;
   std::optional<Error> first_trouble_;
+  std::unique_ptr<pulsar::TokenRequest> token_request_;
   std::unique_ptr<pulsar::Admin> admin_;
-  std::unique_ptr<net::AsyncHttpClient> oauth_, oauth_old_;  // the old one may be in its own callback
 };
 
 class PulsarCleaner final : public Cleaner {
  public:
-  PulsarCleaner(net::IoLoop& loop, kube::Api& api, bool allow_loopback)
-      : loop_(loop), api_(api), allow_loopback_(allow_loopback) {}
+  PulsarCleaner(net::IoLoop& loop, kube::Api& api, pulsar::AllowedHosts hosts)
+      : loop_(loop), api_(api), hosts_(std::move(hosts)) {}
 
-  void clean(const kube::ObjectPtr& resource, std::function<void(Status)> done) override {
+  void clean(const kube::ObjectPtr& resource, int64_t limit_ms, std::function<void(Status)> done) override {
     model::LiveResource live = model::read_live(resource->text());
     if (!live.component) return loop_.post([done = std::move(done)] { done({}); });
-    std::make_shared<Job>(loop_, api_, allow_loopback_, std::move(live), std::move(done))->start();
+    std::make_shared<Job>(loop_, api_, hosts_, std::move(live), std::move(done))->start(limit_ms);
   }
 
  private:
   net::IoLoop& loop_;
   kube::Api& api_;
-  bool allow_loopback_;
+  pulsar::AllowedHosts hosts_;
 };
 
 }  // namespace
@@ -335,8 +359,8 @@ Leftovers leftovers_of(const model::Component& component) {
   return left;
 }
 
-std::unique_ptr<Cleaner> make_pulsar_cleaner(net::IoLoop& loop, kube::Api& api, bool allow_loopback) {
-  return std::make_unique<PulsarCleaner>(loop, api, allow_loopback);
+std::unique_ptr<Cleaner> make_pulsar_cleaner(net::IoLoop& loop, kube::Api& api, pulsar::AllowedHosts hosts) {
+  return std::make_unique<PulsarCleaner>(loop, api, std::move(hosts));
 }
 
 }  // namespace fmesh::op

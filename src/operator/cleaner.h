@@ -10,6 +10,7 @@
 #include "kube/api.h"
 #include "net/io_loop.h"
 #include "operator/runner.h"
+#include "stream/pulsar/address.h"
 
 namespace fmesh::op {
 
@@ -22,6 +23,6 @@ struct Leftovers {
 };
 Leftovers leftovers_of(const model::Component& component);
 
-std::unique_ptr<Cleaner> make_pulsar_cleaner(net::IoLoop& loop, kube::Api& api, bool allow_loopback);
+std::unique_ptr<Cleaner> make_pulsar_cleaner(net::IoLoop& loop, kube::Api& api, stream::pulsar::AllowedHosts hosts);
 
 }  // namespace fmesh::op

@@ -254,11 +254,12 @@ Step ComponentPass::delete_step() {
   }
   if (!asks_for_cleanup(*live_) || cleaned_) return finalizer_step(false);
   const auto since = world_.deleting_since_ns.try_emplace(live_->uid, world_.now_ns()).first;
-  const bool late = world_.now_ns() - since->second > kCleanupDeadlineMs * 1'000'000;
+  const int64_t left_ms = settings_.cleanup_deadline_ms - (world_.now_ns() - since->second) / 1'000'000;
+  const bool late = left_ms <= 0;
   const kube::ObjectPtr set =
       world_.stateful_sets.get({key_.name_space, plan::stateful_set_name(live_->kind, key_.name)});
   if (set && set->owner_uid() == live_->uid && !late) {
-    if (set->being_deleted()) return {.again_after_ms = kWaitForOthersMs};
+    if (set->being_deleted()) return {.again_after_ms = std::min(kWaitForOthersMs, left_ms)};
     return {.kind = Step::Kind::kWrite,
             .write = {WriteVerb::kDelete, kube::kStatefulSet, set->key(),
                       kube::remove(kube::kStatefulSet, set->key(), {set->uid(), ""}, kube::Propagation::kForeground),
@@ -266,13 +267,13 @@ Step ComponentPass::delete_step() {
                       fmt::format("StatefulSet {} deleted: its consumers leave before the cleanup", set->key().name)}};
   }
   if (cleanup_failed_) {
-    if (!late) return {.failed = true};
+    if (!late) return {.again_after_ms = left_ms, .failed = true};
     notes_.push_back({true, "CleanupFailed",
                       fmt::format("gave up after {} s, subscriptions or topics may be left in Pulsar: {}",
-                                  kCleanupDeadlineMs / 1000, *cleanup_failed_)});
+                                  settings_.cleanup_deadline_ms / 1000, *cleanup_failed_)});
     return finalizer_step(false);
   }
-  return {.kind = Step::Kind::kCleanup};
+  return {.kind = Step::Kind::kCleanup, .cleanup_limit_ms = std::max(left_ms, kCleanupLastTryMs)};
 }
 
 void ComponentPass::cleaned(const Status& outcome) {

@@ -32,6 +32,7 @@ struct Step {
   };
   Kind kind = Kind::kDone;
   Write write{};
+  int64_t cleanup_limit_ms = 0;  // kCleanup: it may take so long
   // kDone: look again after this time at the latest; 0: when something changes.
   int64_t again_after_ms = 0;
   // kDone: it did not go through; the wait doubles with each time.

@@ -141,7 +141,7 @@ class RunningProcess final : public Process {
 
   // On the loop from here on.
   void begin() {
-    cleaner_ = make_pulsar_cleaner(*loop_, *api_, options_.cleanup_at_loopback);
+    cleaner_ = make_pulsar_cleaner(*loop_, *api_, options_.cleanup_hosts);
     events_ = kube::EventRecorder::start(*api_, *loop_, rng_, {});
     notes_.record_with(events_.get());
     controllers_ = std::make_unique<Controllers>(*loop_, *api_, options_.settings, rng_, *cleaner_, notes_,

@@ -11,6 +11,7 @@
 #include "kube/config.h"
 #include "kube/http_api.h"
 #include "operator/settings.h"
+#include "stream/pulsar/address.h"
 
 namespace fmesh::op {
 
@@ -36,8 +37,7 @@ struct ProcessOptions {
   std::string webhook_secret = "function-mesh-admission-webhook-server-cert";
 
   uint64_t seed = 1;  // of jitter and names: a different one for each process
-  // Allows cleanup at loopback addresses, for tests.
-  bool cleanup_at_loopback = false;
+  stream::pulsar::AllowedHosts cleanup_hosts;
   std::string log_level = "info";
 };
 

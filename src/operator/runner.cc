@@ -135,7 +135,7 @@ void Runner::wake() {
 
 void Runner::pump() {
   if (!active_) return;
-  while (running_.size() < settings_.passes_max) {
+  while (looking() < settings_.passes_max) {
     const std::optional<kube::WorkKey> key = queue_.take(loop_.clock().monotonic_ns());
     if (!key) break;
     std::unique_ptr<Pass> pass = make_pass(world_, settings_, *key);
@@ -144,13 +144,14 @@ void Runner::pump() {
       queue_.done(*key);
       continue;
     }
-    running_[*key] = {std::move(pass), 0, loop_.clock().monotonic_ns()};
+    const kube::ObjectPtr resource = world_.of(*type_of_kind(key->kind)).get({key->name_space, key->name});
+    running_[*key] = {std::move(pass), 0, loop_.clock().monotonic_ns(), resource};
     advance(*key);
   }
   if (timer_) loop_.cancel(*timer_);
   timer_.reset();
   const std::optional<int64_t> next_ns = queue_.next_at_ns();
-  if (!next_ns || running_.size() >= settings_.passes_max) return;
+  if (!next_ns || looking() >= settings_.passes_max) return;
   const int64_t wait_ms = std::max<int64_t>(0, (*next_ns - loop_.clock().monotonic_ns() + kNsPerMs - 1) / kNsPerMs);
   timer_ = loop_.post_after(wait_ms, [this, alive = alive_] {
     if (!*alive) return;
@@ -169,7 +170,7 @@ void Runner::advance(const kube::WorkKey& key) {
     case Step::Kind::kWrite:
       return write(key, step.write);
     case Step::Kind::kCleanup:
-      return clean(key);
+      return clean(key, step.cleanup_limit_ms);
     case Step::Kind::kDone:
       return finish(key, step, 0);
   }
@@ -244,12 +245,16 @@ void Runner::take_answer(const Write& write, const Result<kube::Response>& answe
   }
 }
 
-void Runner::clean(const kube::WorkKey& key) {
+void Runner::clean(const kube::WorkKey& key, int64_t limit_ms) {
+  if (cleaning_ >= kCleanupsMax) return finish(key, {.kind = Step::Kind::kDone, .again_after_ms = kCleanupTurnMs}, 0);
   const kube::ResourceType* type = type_of_kind(key.kind);
   const kube::ObjectPtr resource = world_.of(*type).get({key.name_space, key.name});
   if (!resource) return finish(key, {.kind = Step::Kind::kDone}, 0);
-  cleaner_.clean(resource, [this, alive = alive_, key](const Status& outcome) {
+  ++cleaning_;
+  wake();
+  cleaner_.clean(resource, limit_ms, [this, alive = alive_, key](const Status& outcome) {
     if (!*alive) return;
+    --cleaning_;
     Pass& pass = *running_.at(key).pass;
     pass.cleaned(outcome);
     advance(key);
@@ -265,6 +270,7 @@ void Runner::finish(const kube::WorkKey& key, const Step& step, int64_t at_least
   if (step.failed) {
     ++counts_.failures;
     queue_.failed(key, now_ns, at_least_ms);
+    if (step.again_after_ms > 0) queue_.add_at(key, now_ns + step.again_after_ms * kNsPerMs);
   } else {
     queue_.succeeded(key);
     if (step.again_after_ms > 0) queue_.add_at(key, now_ns + step.again_after_ms * kNsPerMs);
@@ -288,7 +294,9 @@ void Runner::speak(const kube::WorkKey& key, Running& running) {
   }
   if (notes.empty()) return;
   const kube::ResourceType* type = type_of_kind(key.kind);
-  const kube::ObjectPtr resource = world_.of(*type).get({key.name_space, key.name});
+  kube::ObjectPtr resource = world_.of(*type).get({key.name_space, key.name});
+  // It went with the finalizer, and why it went is the last that is told of it.
+  if (!resource || (running.resource && resource->uid() != running.resource->uid())) resource = running.resource;
   if (!resource) return;
   for (const Note& note : notes) notes_.note(*type, resource, note);
 }

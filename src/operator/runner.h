@@ -21,8 +21,9 @@ namespace fmesh::op {
 class Cleaner {
  public:
   virtual ~Cleaner() = default;
-  // `resource` is the Function, Source or Sink. `done` runs once, later. Errors: what is left, and why.
-  virtual void clean(const kube::ObjectPtr& resource, std::function<void(Status)> done) = 0;
+  // `resource` is the Function, Source or Sink. `done` runs once, later, at the latest after `limit_ms`. Errors: what
+  // is left, and why.
+  virtual void clean(const kube::ObjectPtr& resource, int64_t limit_ms, std::function<void(Status)> done) = 0;
 };
 
 // What people hear of it.
@@ -61,6 +62,7 @@ class Runner {
     std::unique_ptr<Pass> pass;
     int steps = 0;
     int64_t since_ns = 0;
+    kube::ObjectPtr resource;  // as it was last; it may go before its notes are told
   };
 
   void watch_world();
@@ -75,7 +77,8 @@ class Runner {
   // Something has the name already that the watch does not tell: asks what it is.
   void look_at_existing(const kube::WorkKey& key, const Write& write);
   void take_answer(const Write& write, const Result<kube::Response>& answer, const kube::Outcome& outcome);
-  void clean(const kube::WorkKey& key);
+  void clean(const kube::WorkKey& key, int64_t limit_ms);
+  size_t looking() const { return running_.size() - cleaning_; }
   void finish(const kube::WorkKey& key, const Step& step, int64_t at_least_ms);
   void speak(const kube::WorkKey& key, Running& running);
 
@@ -91,6 +94,7 @@ class Runner {
   bool active_ = false;
   bool pump_posted_ = false;
   std::optional<uint64_t> timer_;
+  size_t cleaning_ = 0;  // of those that run; they wait for Pulsar and keep nobody else waiting
   RunnerCounts counts_;
   std::function<void(const kube::WorkKey&, double, bool)> on_pass_;
   std::function<bool()> may_write_;

@@ -15,6 +15,7 @@ struct Settings {
   bool meshes = true;                           // ENABLE_FUNCTION_MESH_CONTROLLER
   std::vector<std::string> watched_namespaces;  // empty: all
   size_t passes_max = 16;                       // objects looked after at the same time
+  int64_t cleanup_deadline_ms = 120'000;        // from deletion; then the finalizer goes, with a warning
 };
 
 // Control annotations (upstream's, and one of ours).
@@ -28,11 +29,13 @@ inline constexpr const char* kApplied = "compute.functionmesh.io/applied";
 inline constexpr const char* kCleanupFinalizer = "cleanup.subscription.finalizer";
 
 // How long things wait that nothing will tell us about.
-inline constexpr int64_t kWaitForOthersMs = 5'000;      // garbage collection, an object that is going
-inline constexpr int64_t kRefusedAgainMs = 300'000;     // what the API server called invalid is tried again
-inline constexpr int64_t kMeshStatusDelayMs = 300;      // a mesh sums its children's changes up for so long
-inline constexpr int64_t kCleanupDeadlineMs = 120'000;  // then the finalizer goes, with a warning
-inline constexpr size_t kMessageMaxBytes = 1024;        // of status.message; kubectl prints it in a column
-inline constexpr int kStepsMax = 24;                    // of one pass; more is a loop
+inline constexpr int64_t kWaitForOthersMs = 5'000;   // garbage collection, an object that is going
+inline constexpr int64_t kRefusedAgainMs = 300'000;  // what the API server called invalid is tried again
+inline constexpr int64_t kMeshStatusDelayMs = 300;   // a mesh sums its children's changes up for so long
+inline constexpr int64_t kCleanupLastTryMs = 1'000;  // for the try at a cleanup's deadline
+inline constexpr int64_t kCleanupTurnMs = 1'000;     // until the next look whether there is room for a cleanup
+inline constexpr size_t kCleanupsMax = 32;           // at the same time
+inline constexpr size_t kMessageMaxBytes = 1024;     // of status.message; kubectl prints it in a column
+inline constexpr int kStepsMax = 24;                 // of one pass; more is a loop
 
 }  // namespace fmesh::op

@@ -102,7 +102,7 @@ class RenderTest(ChartCase):
             "/usr/bin/fmesh", "operator", "--metrics-addr=:9001", "--metrics-secure=false", "--health-probe-addr=:9002",
             "--enable-leader-election=false", "--config-file=/etc/config/config.yaml", "--enable-init-containers=true",
             "--global-backend-config=g", "--global-backend-config-namespace=gn", "--namespaced-backend-config=nb",
-            "--add-default-affinity=false", "--pause-rollout=true", "--cert-dir=/etc/fmesh/serving-certs"})
+            "--add-default-affinity=false", "--pause-rollout=true", "--cleanup-deadline=120", "--cert-dir=/etc/fmesh/serving-certs"})
         self.assertEqual((deployment["replicas"], pod["serviceAccountName"], pod["priorityClassName"], pod["nodeSelector"], pod["imagePullSecrets"]),
                          (2, "some-account", "system-cluster-critical", {"a": "b"}, [{"name": "pull"}]))
         self.assertEqual((container["image"], container["imagePullPolicy"], container["name"]),
@@ -140,6 +140,12 @@ class RenderTest(ChartCase):
         self.assertIn("--watched-namespaces=default,kube-public", objects["Deployment", MANAGER]["spec"]["template"]["spec"]["containers"][0]["command"])
         values = {"controllerManager": {"watchedNamespaces": ["default"]}}
         self.assertIn("may not change the webhooks of the whole cluster", self.render(values, code=1).stderr)
+
+    def test_where_and_how_long_cleanups_may_go_is_set(self):
+        values = {"controllerManager": {"cleanupHosts": ["*.pulsar.svc", "10.0.0.0/8"], "cleanupDeadline": 30}}
+        command = self.objects_of(self.render(values).stdout)["Deployment", MANAGER]["spec"]["template"]["spec"]["containers"][0]["command"]
+        self.assertIn("--cleanup-hosts=*.pulsar.svc,10.0.0.0/8", command)
+        self.assertIn("--cleanup-deadline=30", command)
 
     def test_an_unknown_provider_is_refused(self):
         said = self.render({"admission-webhook": {"certificate": {"provider": "vault"}}}, code=1).stderr

@@ -1,12 +1,9 @@
 #include "stream/pulsar/admin.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <boost/json.hpp>
-#include <cstring>
+#include <optional>
 #include <set>
 
 namespace fmesh::stream::pulsar {
@@ -16,6 +13,7 @@ namespace json = boost::json;
 
 constexpr size_t kAnswerMaxBytes = 16 * 1024 * 1024;  // 100,000 topics of a namespace
 constexpr size_t kReasonMaxBytes = 300;
+constexpr int kConflict = 409;
 
 std::string encoded(std::string_view text) {
   std::string out;
@@ -31,19 +29,23 @@ std::string path_of(const TopicName& topic) {
                      encoded(topic.name_space), encoded(topic.local_name));
 }
 
-// Pulsar answers {"reason": text}.
+// Pulsar answers {"reason": text}. Anything else is not repeated: it may be the answer of another server that the
+// writer of a resource may not read.
 std::string reason_of(const net::HttpResponse& response) {
   boost::system::error_code error;
   const json::value body = json::parse(response.body, error);
   const json::value* reason = !error && body.is_object() ? body.get_object().if_contains("reason") : nullptr;
-  const std::string text = reason && reason->is_string() ? std::string(reason->get_string()) : response.body;
-  return text.substr(0, kReasonMaxBytes);
+  if (!reason || !reason->is_string()) return "";
+  std::string text(reason->get_string());
+  size_t end = std::min(text.size(), kReasonMaxBytes);
+  while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80) --end;
+  return ": " + text.substr(0, end);
 }
 
 class RestAdmin final : public Admin {
  public:
-  RestAdmin(std::unique_ptr<net::AsyncHttpClient> client, AdminOptions options)
-      : client_(std::move(client)), options_(std::move(options)) {}
+  RestAdmin(std::unique_ptr<net::AsyncHttpClient> client, AdminUrl url, std::string authorization)
+      : client_(std::move(client)), url_(std::move(url)), authorization_(std::move(authorization)) {}
 
   void delete_subscription(const TopicName& topic, const std::string& subscription,
                            std::function<void(Status)> done) override {
@@ -52,12 +54,12 @@ class RestAdmin final : public Admin {
   }
 
   void delete_topic(const TopicName& topic, std::function<void(Status)> done) override {
-    // A topic may be partitioned; deleting the other kind is answered 404.
-    remove(path_of(topic) + "/partitions?force=true", topic.full(),
-           [this, topic, done = std::move(done)](Status partitioned) {
-             if (!partitioned) return done(std::move(partitioned));
-             remove(path_of(topic) + "?force=true", topic.full(), done);
-           });
+    // Whether it is partitioned is told by 409 to the wrong one of the two ways.
+    ask("DELETE", path_of(topic) + "?force=true",
+        [this, topic, done = std::move(done)](const Result<net::HttpResponse>& response) {
+          if (!response || response->status != kConflict) return done(outcome(response, topic.full()));
+          remove(path_of(topic) + "/partitions?force=true", topic.full(), done);
+        });
   }
 
   void list_topics(const std::string& tenant, const std::string& name_space,
@@ -78,118 +80,97 @@ class RestAdmin final : public Admin {
   }
 
  private:
-  net::AsyncRequest request(const char* method, std::string target) const {
-    net::AsyncRequest out;
-    out.method = method;
-    out.target = std::move(target);
-    if (!options_.authorization.empty()) out.headers["authorization"] = options_.authorization;
-    return out;
+  using Answer = std::function<void(const Result<net::HttpResponse>&)>;
+
+  void ask(const char* method, const std::string& target, Answer done) {
+    send(method, url_.prefix + target, 0, std::move(done));
   }
 
-  // Redirects are not followed, not even to the same host.
-  Status outcome(const Result<net::HttpResponse>& response, const std::string& what) const {
+  void send(const char* method, const std::string& target, int redirects, Answer done) {
+    net::AsyncRequest request;
+    request.method = method;
+    request.target = target;
+    if (!authorization_.empty()) request.headers["authorization"] = authorization_;
+    client_->send(std::move(request),
+                  [this, method, redirects, done = std::move(done)](const Result<net::HttpResponse>& response) {
+                    const bool redirect = response && (response->status == 301 || response->status == 302 ||
+                                                       response->status == 307 || response->status == 308);
+                    if (!redirect) return done(response);
+                    if (redirects == kRedirectsMax) {
+                      return done(fail(ErrorKind::kRetryLater,
+                                       fmt::format("{}: more than {} redirects", url_.origin(), kRedirectsMax)));
+                    }
+                    const auto location = response->headers.find("location");
+                    const Result<std::string> next =
+                        same_host_target(url_, location == response->headers.end() ? "" : location->second);
+                    if (!next) {
+                      return done(fail(ErrorKind::kFixInput,
+                                       fmt::format("{}: {}, which is not followed; give the address of Pulsar's proxy, "
+                                                   "or of a load balancer, as webServiceURL",
+                                                   url_.origin(), next.error().text())));
+                    }
+                    send(method, *next, redirects + 1, done);
+                  });
+  }
+
+  static Status outcome(const Result<net::HttpResponse>& response, const std::string& what) {
     if (!response) return fail(response.error().within(what));
     if (response->status < 300 || response->status == 404) return {};
-    if (response->status == 307 || response->status == 302) {
-      return fail(ErrorKind::kFixInput,
-                  what +
-                      ": Pulsar sends the request on to another host, which is not followed; give the address of "
-                      "its proxy or of its load balancer as webServiceURL");
-    }
     const bool refused = response->status == 401 || response->status == 403;
     return fail(refused ? ErrorKind::kFixInput : ErrorKind::kRetryLater,
-                fmt::format("{}: Pulsar answers {}: {}", what, response->status, reason_of(*response)));
+                fmt::format("{}: Pulsar answers {}{}", what, response->status, reason_of(*response)));
   }
 
-  void remove(std::string target, const std::string& what, std::function<void(Status)> done) {
-    client_->send(request("DELETE", std::move(target)),
-                  [this, what, done = std::move(done)](const Result<net::HttpResponse>& response) {
-                    done(outcome(response, what));
-                  });
+  void remove(const std::string& target, const std::string& what, std::function<void(Status)> done) {
+    ask("DELETE", target,
+        [what, done = std::move(done)](const Result<net::HttpResponse>& response) { done(outcome(response, what)); });
   }
 
-  void list(std::string target, std::function<void(Result<std::vector<std::string>>)> done) {
-    client_->send(request("GET", std::move(target)),
-                  [this, done = std::move(done)](const Result<net::HttpResponse>& response) {
-                    if (const Status fine = outcome(response, "the list of topics"); !fine)
-                      return done(fail(fine.error()));
-                    std::vector<std::string> names;
-                    boost::system::error_code error;
-                    const json::value body = json::parse(response->body, error);
-                    if (response->status == 404) return done(names);  // no such namespace
-                    if (error || !body.is_array()) {
-                      return done(fail(ErrorKind::kRetryLater,
-                                       "the list of topics is no JSON array; is webServiceURL "
-                                       "the address of Pulsar's admin API?"));
-                    }
-                    for (const json::value& name : body.get_array()) {
-                      if (name.is_string()) names.emplace_back(name.get_string());
-                    }
-                    done(std::move(names));
-                  });
+  void list(const std::string& target, std::function<void(Result<std::vector<std::string>>)> done) {
+    ask("GET", target, [done = std::move(done)](const Result<net::HttpResponse>& response) {
+      if (const Status fine = outcome(response, "the list of topics"); !fine) return done(fail(fine.error()));
+      std::vector<std::string> names;
+      if (response->status == 404) return done(names);  // no such namespace
+      boost::system::error_code error;
+      const json::value body = json::parse(response->body, error);
+      if (error || !body.is_array()) {
+        return done(fail(ErrorKind::kRetryLater,
+                         "the list of topics is no JSON array; is webServiceURL the address of Pulsar's admin API?"));
+      }
+      for (const json::value& name : body.get_array()) {
+        if (name.is_string()) names.emplace_back(name.get_string());
+      }
+      done(std::move(names));
+    });
   }
 
   std::unique_ptr<net::AsyncHttpClient> client_;
-  AdminOptions options_;
+  AdminUrl url_;
+  std::string authorization_;
 };
 
 }  // namespace
 
-Status check_admin_address(const std::string& ip, bool allow_loopback) {
-  std::array<unsigned char, 16> six{};
-  std::array<unsigned char, 4> four{};
-  bool is_four = inet_pton(AF_INET, ip.c_str(), four.data()) == 1;
-  if (!is_four) {
-    if (inet_pton(AF_INET6, ip.substr(0, ip.find('%')).c_str(), six.data()) != 1) {
-      return fail(ErrorKind::kFixInput, ip + " is no address");
-    }
-    // An IPv4 address in IPv6's clothes (RFC 4291, 2.5.5.2; RFC 6052, 2.1).
-    constexpr std::array<unsigned char, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    constexpr std::array<unsigned char, 12> kNat64 = {0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0};
-    if (std::memcmp(six.data(), kMapped.data(), kMapped.size()) == 0 ||
-        std::memcmp(six.data(), kNat64.data(), kNat64.size()) == 0) {
-      std::memcpy(four.data(), six.data() + 12, 4);
-      is_four = true;
-    }
-  }
-  const auto refuse = [&](const char* why) {
-    return fail(ErrorKind::kFixInput, fmt::format("{} is {}; the operator does not connect there", ip, why));
-  };
-  if (is_four) {
-    if (four[0] == 127) return allow_loopback ? Status() : refuse("a loopback address");
-    if (four[0] == 0) return refuse("no host's address");
-    if (four[0] == 169 && four[1] == 254) return refuse("a link-local address, where clouds keep their metadata");
-    constexpr std::array<unsigned char, 4> kCloudMetadata = {100, 100, 100, 200};
-    if (four == kCloudMetadata) return refuse("where a cloud keeps its metadata");
-    if (four[0] >= 224) return refuse("a multicast or reserved address");
-    return {};
-  }
-  if (std::all_of(six.begin(), six.end() - 1, [](unsigned char byte) { return byte == 0; }) && six[15] <= 1) {
-    if (six[15] == 0) return refuse("no host's address");
-    return allow_loopback ? Status() : refuse("a loopback address");
-  }
-  if (six[0] == 0xfe && (six[1] & 0xc0) == 0x80) return refuse("a link-local address");
-  if (six[0] == 0xff) return refuse("a multicast address");
-  constexpr std::array<unsigned char, 16> kMetadata = {0xfd, 0, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54};
-  if (six == kMetadata) return refuse("where a cloud keeps its metadata");
-  return {};
-}
-
 Result<std::unique_ptr<Admin>> Admin::make(net::IoLoop& loop, AdminOptions options) {
-  net::AsyncHttpClientOptions client;
-  client.url = options.url.substr(0, options.url.find(','));
-  if (!client.url.starts_with("http://") && !client.url.starts_with("https://")) {
-    return fail(ErrorKind::kFixInput,
-                fmt::format("webServiceURL \"{}\": expected http://HOST:PORT or https://HOST:PORT", options.url));
+  auto url = AdminUrl::parse(options.url);
+  if (!url) return fail(url.error().within("webServiceURL"));
+  for (const char c : options.authorization) {
+    // What is not text would end the header (RFC 9110, 5.5).
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      return fail(ErrorKind::kFixInput, "the credentials have a line break or another control character in them");
+    }
   }
+  net::AsyncHttpClientOptions client;
+  client.url = url->origin();
   client.tls = options.tls;
   client.timeout_ms = options.timeout_ms;
+  client.connections_max = kAdminRequestsMax;
   client.body_size_max_bytes = kAnswerMaxBytes;
-  client.check_address = [allow = options.allow_loopback](const std::string& ip) {
-    return check_admin_address(ip, allow);
+  client.check_address = [hosts = options.hosts, host = url->host](const std::string& ip) {
+    return hosts.check(host, ip);
   };
   FMESH_TRY(auto http, net::AsyncHttpClient::make(loop, std::move(client)));
-  return std::make_unique<RestAdmin>(std::move(http), std::move(options));
+  return std::make_unique<RestAdmin>(std::move(http), std::move(*url), std::move(options.authorization));
 }
 
 }  // namespace fmesh::stream::pulsar
