@@ -12,7 +12,7 @@
 #include "model/base64.h"
 #include "model/live.h"
 #include "operator/cleaner_credentials.h"
-#include "plan/details.h"
+#include "operator/cleaner_leftovers.h"
 #include "plan/pattern.h"
 #include "stream/pulsar/admin.h"
 #include "stream/pulsar/oauth2.h"
@@ -22,6 +22,8 @@ namespace {
 
 namespace json = boost::json;
 namespace pulsar = stream::pulsar;
+
+constexpr int64_t kNsPerMs = 1'000'000;
 
 // Where images have what the system trusts.
 constexpr const char* kSystemTrust[] = {"/etc/ssl/", "/etc/pki/", "/usr/share/ca-certificates/"};
@@ -39,9 +41,15 @@ std::string text_at(const model::StringMap& data, const std::string& name) {
 // One cleanup, from the first question to the last removal. Lives until it calls `done_`.
 class Job : public std::enable_shared_from_this<Job> {
  public:
-  Job(net::IoLoop& loop, kube::Api& api, pulsar::AllowedHosts hosts, model::LiveResource live,
-      std::function<void(Status)> done)
-      : loop_(loop), api_(api), live_(std::move(live)), done_(std::move(done)) {
+  // `messaging` is of `live`, and says where and who.
+  Job(net::IoLoop& loop, kube::Api& api, pulsar::AllowedHosts hosts, const model::LiveResource& live,
+      const std::optional<model::PulsarMessaging>& messaging, Leftovers left, std::function<void(Status)> done)
+      : loop_(loop),
+        api_(api),
+        live_(live),
+        messaging_(messaging.value_or(model::PulsarMessaging())),
+        left_(std::move(left)),
+        done_(std::move(done)) {
     options_.hosts = std::move(hosts);
   }
 
@@ -51,18 +59,11 @@ class Job : public std::enable_shared_from_this<Job> {
       self->end(fail(ErrorKind::kRetryLater, self->first_trouble_ ? self->first_trouble_->text()
                                                                   : fmt::format("not done within {} ms", limit_ms)));
     });
-    const model::ComponentSpec& spec = live_.component->spec;
-    if (!spec.pulsar || spec.pulsar->pulsar_config.empty()) {
+    if (messaging_.pulsar_config.empty()) {
       return end(fail(ErrorKind::kFixInput, "the resource names no pulsarConfig"));
     }
-    left_ = leftovers_of(*live_.component);
-    read(kube::kConfigMap, spec.pulsar->pulsar_config, [this](const model::StringMap& data) {
-      const auto found = data.find("webServiceURL");
-      if (found == data.end()) {
-        return end(fail(ErrorKind::kFixInput,
-                        fmt::format("ConfigMap {} has no webServiceURL", live_.component->spec.pulsar->pulsar_config)));
-      }
-      options_.url = found->second;
+    read_key(kube::kConfigMap, messaging_.pulsar_config, "webServiceURL", [this](const std::string& url) {
+      options_.url = url;
       read_trust();
     });
   }
@@ -81,9 +82,8 @@ class Job : public std::enable_shared_from_this<Job> {
     });
   }
 
-  const model::PulsarMessaging& messaging() const { return *live_.component->spec.pulsar; }
   const std::optional<model::AuthConfig>& auth() const {
-    return messaging().cleanup_auth_config ? messaging().cleanup_auth_config : messaging().auth_config;
+    return messaging_.cleanup_auth_config ? messaging_.cleanup_auth_config : messaging_.auth_config;
   }
 
   // The data of a ConfigMap or Secret, decoded.
@@ -130,8 +130,8 @@ class Job : public std::enable_shared_from_this<Job> {
   // --- trust ---
 
   void read_trust() {
-    const std::optional<model::TlsConfig>& tls = messaging().tls_config;
-    if (!tls && !messaging().tls_secret.empty()) return read_old_trust();
+    const std::optional<model::TlsConfig>& tls = messaging_.tls_config;
+    if (!tls && !messaging_.tls_secret.empty()) return read_old_trust();
     if (!tls || !tls->enabled) return read_auth();
     options_.tls.insecure = tls->allow_insecure;
     options_.tls.any_name = !tls->hostname_verification;
@@ -141,7 +141,7 @@ class Job : public std::enable_shared_from_this<Job> {
 
   // tlsSecret: what upstream gives its pods as environment variables.
   void read_old_trust() {
-    read(kube::kSecret, messaging().tls_secret, [this](const model::StringMap& data) {
+    read(kube::kSecret, messaging_.tls_secret, [this](const model::StringMap& data) {
       options_.tls.insecure = is_true(data, "tlsAllowInsecureConnection", false);
       options_.tls.any_name = !is_true(data, "tlsHostnameVerificationEnable", true);
       const std::string path = text_at(data, "tlsTrustCertsFilePath");
@@ -175,8 +175,8 @@ class Job : public std::enable_shared_from_this<Job> {
       return use_plugin(auth()->generic_auth->client_authentication_plugin,
                         auth()->generic_auth->client_authentication_parameters);
     }
-    if (messaging().auth_secret.empty()) return remove_all();
-    read(kube::kSecret, messaging().auth_secret, [this](const model::StringMap& data) {
+    if (messaging_.auth_secret.empty()) return remove_all();
+    read(kube::kSecret, messaging_.auth_secret, [this](const model::StringMap& data) {
       use_plugin(text_at(data, "clientAuthenticationPlugin"), text_at(data, "clientAuthenticationParameters"));
     });
   }
@@ -294,7 +294,7 @@ class Job : public std::enable_shared_from_this<Job> {
 
   void next_dead_topic() {
     if (first_trouble_) return end(fail(*first_trouble_));
-    if (left_.dead_topics.empty()) return end({});
+    if (left_.dead_topics.empty()) return next_package();
     const auto topic = stream::TopicName::parse(left_.dead_topics.back());
     left_.dead_topics.pop_back();
     if (!topic) return next_dead_topic();
@@ -305,15 +305,28 @@ class Job : public std::enable_shared_from_this<Job> {
     });
   }
 
+  void next_package() {
+    if (left_.packages.empty()) return end({});
+    const auto package = pulsar::PackageName::parse(left_.packages.back());
+    left_.packages.pop_back();
+    if (!package) return end(fail(package.error()));
+    admin_->delete_package(*package, [self = shared_from_this()](const Status& outcome) {
+      if (self->ended_) return;
+      if (!outcome) return self->end(fail(outcome.error()));
+      self->next_package();
+    });
+  }
+
   net::IoLoop& loop_;
   kube::Api& api_;
   model::LiveResource live_;
+  model::PulsarMessaging messaging_;
+  Leftovers left_;
   std::function<void(Status)> done_;
   bool ended_ = false;
   std::optional<uint64_t> timer_;
   pulsar::AdminOptions options_;
   Credentials credentials_;
-  Leftovers left_;
   std::set<std::string> topics_;
   std::deque<std::string> patterns_;
   size_t asked_ = 0;
@@ -330,34 +343,36 @@ class PulsarCleaner final : public Cleaner {
   void clean(const kube::ObjectPtr& resource, int64_t limit_ms, std::function<void(Status)> done) override {
     model::LiveResource live = model::read_live(resource->text());
     if (!live.component) return loop_.post([done = std::move(done)] { done({}); });
-    std::make_shared<Job>(loop_, api_, hosts_, std::move(live), std::move(done))->start(limit_ms);
+    Leftovers left = leftovers_of(live);
+    const model::ComponentSpec& spec = live.component->spec;
+    if (!spec.pulsar_package_service || left.packages.empty()) {
+      return start(live, spec.pulsar, std::move(left), limit_ms, std::move(done));
+    }
+    // Packages may be another Pulsar's.
+    Leftovers packages;
+    packages.packages = std::exchange(left.packages, {});
+    const int64_t end_ns = loop_.clock().monotonic_ns() + limit_ms * kNsPerMs;
+    const auto then = [this, live, packages, end_ns, done = std::move(done)](const Status& outcome) {
+      if (!outcome) return done(outcome);
+      const int64_t left_ms = std::max<int64_t>(1, (end_ns - loop_.clock().monotonic_ns()) / kNsPerMs);
+      start(live, live.component->spec.pulsar_package_service, packages, left_ms, done);
+    };
+    if (left.subscription.empty()) return then({});
+    start(live, spec.pulsar, std::move(left), limit_ms, then);
   }
 
  private:
+  void start(const model::LiveResource& live, const std::optional<model::PulsarMessaging>& messaging, Leftovers left,
+             int64_t limit_ms, std::function<void(Status)> done) {
+    std::make_shared<Job>(loop_, api_, hosts_, live, messaging, std::move(left), std::move(done))->start(limit_ms);
+  }
+
   net::IoLoop& loop_;
   kube::Api& api_;
   pulsar::AllowedHosts hosts_;
 };
 
 }  // namespace
-
-Leftovers leftovers_of(const model::Component& component) {
-  const model::ComponentSpec& spec = component.spec;
-  const auto or_else = [](const std::string& text, const char* absent) { return text.empty() ? absent : text; };
-  const std::string full =
-      fmt::format("{}/{}/{}", or_else(spec.tenant, "public"), or_else(spec.name_space, "default"), component.name());
-  Leftovers left;
-  if (component.kind == model::Kind::kSource) {
-    left.subscription = "BatchSourceExecutor-" + full;
-    left.topics = {fmt::format("persistent://{}-intermediate", full)};
-    left.dead_topics = left.topics;
-    return left;
-  }
-  left.subscription = spec.subscription_name.empty() ? full : spec.subscription_name;
-  for (const std::string& topic : plan::input_topics(spec.input)) left.topics.push_back(model::full_topic_name(topic));
-  left.patterns = plan::input_patterns(spec.input);
-  return left;
-}
 
 std::unique_ptr<Cleaner> make_pulsar_cleaner(net::IoLoop& loop, kube::Api& api, pulsar::AllowedHosts hosts) {
   return std::make_unique<PulsarCleaner>(loop, api, std::move(hosts));

@@ -1,6 +1,6 @@
-// Removes what a deleted resource left in Pulsar: its subscriptions, and the topic between the two halves of a batch
-// source. Address and credentials are those that its resource gives its pods, read from the ConfigMap and Secrets it
-// names; nothing of them is kept or told.
+// Removes what a deleted resource left in Pulsar: its subscriptions, the topic between the two halves of a batch
+// source, and its package where it says so. Address and credentials are those that its resource gives its pods, read
+// from the ConfigMap and Secrets it names; nothing of them is kept or told.
 //
 // Belongs to its loop.
 #pragma once
@@ -13,15 +13,6 @@
 #include "stream/pulsar/address.h"
 
 namespace fmesh::op {
-
-// What is to be removed, by names. Pure.
-struct Leftovers {
-  std::string subscription;
-  std::vector<std::string> topics;    // full names
-  std::vector<std::string> patterns;  // of topics
-  std::vector<std::string> dead_topics;
-};
-Leftovers leftovers_of(const model::Component& component);
 
 std::unique_ptr<Cleaner> make_pulsar_cleaner(net::IoLoop& loop, kube::Api& api, stream::pulsar::AllowedHosts hosts);
 

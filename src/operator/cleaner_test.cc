@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <boost/json.hpp>
+#include <chrono>
 #include <future>
 #include <mutex>
 
@@ -50,6 +52,10 @@ class CleanerTest : public testing::Test {
           const auto header = request.headers.find("authorization");
           asked_.push_back(request.method + " " + request.path +
                            (header == request.headers.end() ? "" : " " + header->second));
+          if (silent_) {
+            never_.push_back(respond);
+            return;
+          }
           const auto answer = answers_.find(request.path);
           respond(answer == answers_.end() ? net::HttpResponse{204, {}, "", {}} : answer->second);
         });
@@ -64,7 +70,7 @@ class CleanerTest : public testing::Test {
 
   static json::object function(const std::string& spec) {
     json::object object = json::parse(R"({"apiVersion":"compute.functionmesh.io/v1alpha1","kind":"Function",
-        "metadata":{"name":"f","namespace":"n","uid":"u"},"spec":{"name":"f","tenant":"t","namespace":"s",
+        "metadata":{"name":"f","namespace":"n","uid":"u"},"spec":{"name":"f","cleanupSubscription":true,"tenant":"t","namespace":"s",
         "pulsar":{"pulsarConfig":"p"},"java":{"jar":"x"}}})")
                               .get_object();
     const json::value more = json::parse(spec);
@@ -86,6 +92,8 @@ class CleanerTest : public testing::Test {
   }
 
   std::mutex mutex_;
+  std::atomic<bool> silent_ = false;
+  std::vector<net::Respond> never_;
   std::vector<std::string> asked_;
   std::map<std::string, net::HttpResponse> answers_;
   std::unique_ptr<net::HttpServer> server_;
@@ -181,6 +189,85 @@ TEST_F(CleanerTest, DoesNotConnectToLoopbackUnlessTheListSaysSo) {
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().text(), HasSubstr("loopback"));
   EXPECT_THAT(asked_, ElementsAre());
+}
+
+TEST_F(CleanerTest, GivesUpAtItsLimitAndSaysWhatItWaitedFor) {
+  const auto begin = std::chrono::steady_clock::now();
+  silent_ = true;
+  const Status late = clean(function(R"({"input":{"topics":["a"]}})"), true, 100);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().kind(), ErrorKind::kRetryLater);
+  EXPECT_THAT(late.error().text(), HasSubstr("not done within 100 ms"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+}
+
+TEST_F(CleanerTest, ManyTopicsGoAFewAtATimeAndOneInUseKeepsNoOther) {
+  std::string topics;
+  for (int i = 0; i < 100; ++i) topics += (topics.empty() ? "\"t" : ",\"t") + std::to_string(i) + "\"";
+  answers_["/admin/v2/persistent/public/default/t50/subscription/t/s/f"] = {
+      412, {}, R"({"reason":"has consumers"})", {}};
+  const Status busy = clean(function(R"({"input":{"topics":[)" + topics + "]}}"));
+  ASSERT_FALSE(busy);
+  EXPECT_THAT(busy.error().text(), HasSubstr("has consumers"));
+  EXPECT_EQ(asked_.size(), 100U);
+}
+
+TEST_F(CleanerTest, AFileOfThePodIsReadFromTheSecretItComesFrom) {
+  const std::string mounted = R"("volumeMounts":[{"name":"v","mountPath":"/etc/t"}],
+      "pod":{"volumes":[{"name":"v","secret":{"secretName":"files"}}]},"input":{"topics":["a"]},"pulsar":{"pulsarConfig":"p",
+      "authConfig":{"genericAuth":{"clientAuthenticationPlugin":"token","clientAuthenticationParameters":"file:///etc/t/token"}}})";
+  const Status missing = clean(function("{" + mounted + "}"));
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().text(), HasSubstr("Secret files"));
+  api_->put("secrets", "files", {{"other", ""}});
+  EXPECT_THAT(clean(function("{" + mounted + "}")).error().text(), HasSubstr("Secret files has no key token"));
+  api_->put("secrets", "files", {{"token", "YWJjCg=="}});
+  EXPECT_TRUE(clean(function("{" + mounted + "}")));
+  EXPECT_THAT(asked_, ElementsAre(HasSubstr("Bearer abc")));
+}
+
+TEST_F(CleanerTest, TheOldTlsSecretCountsUnlessThereIsATlsConfig) {
+  // Its CA is in the image, which the operator has not.
+  api_->put("secrets", "old", {{"tlsTrustCertsFilePath", "L29wdC9jYS5wZW0="}});
+  const Status unreadable =
+      clean(function(R"({"input":{"topics":["a"]},"pulsar":{"pulsarConfig":"p","tlsSecret":"old"}})"));
+  ASSERT_FALSE(unreadable);
+  EXPECT_THAT(unreadable.error().text(), HasSubstr("/opt/ca.pem is a file of the pod"));
+  EXPECT_TRUE(clean(function(
+      R"({"input":{"topics":["a"]},"pulsar":{"pulsarConfig":"p","tlsSecret":"old","tlsConfig":{"enabled":false}}})")));
+  api_->put("secrets", "old", {{"tlsTrustCertsFilePath", "L2V0Yy9zc2wvY2VydHMvY2EtY2VydGlmaWNhdGVzLmNydA=="}});
+  EXPECT_TRUE(clean(function(R"({"input":{"topics":["a"]},"pulsar":{"pulsarConfig":"p","tlsSecret":"old"}})")))
+      << "what images trust, the system trusts";
+}
+
+TEST_F(CleanerTest, APackageGoesOnlyWhereTheResourceSaysSo) {
+  json::object packaged =
+      function(R"({"input":{"topics":["a"]},"java":{"jar":"x","jarLocation":"function://t/s/p@1"}})");
+  ASSERT_TRUE(clean(packaged));
+  EXPECT_THAT(asked_, testing::Not(Contains(HasSubstr("packages"))));
+  packaged["metadata"].get_object()["annotations"] = {{kCleanupPackage, "true"}};
+  asked_.clear();
+  ASSERT_TRUE(clean(packaged));
+  EXPECT_THAT(asked_, ElementsAre(HasSubstr("/a/subscription/"), "DELETE /admin/v3/packages/function/t/s/p/1"));
+  packaged["spec"].get_object()["cleanupSubscription"] = false;
+  asked_.clear();
+  ASSERT_TRUE(clean(packaged));
+  EXPECT_THAT(asked_, ElementsAre("DELETE /admin/v3/packages/function/t/s/p/1"));
+}
+
+TEST_F(CleanerTest, APackageIsRemovedFromThePulsarThatHasIt) {
+  json::object packaged = function(R"({"input":{"topics":["a"]},"java":{"jar":"x","jarLocation":"function://t/s/p@1"},
+      "pulsarPackageService":{"pulsarConfig":"other","authConfig":{"genericAuth":{"clientAuthenticationPlugin":"token",
+      "clientAuthenticationParameters":"theirs"}}}})");
+  packaged["metadata"].get_object()["annotations"] = {{kCleanupPackage, "true"}};
+  const Status missing = clean(packaged);
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().text(), HasSubstr("ConfigMap other"));
+  api_->put("configmaps", "other", {{"webServiceURL", url_ + "/other"}});
+  asked_.clear();
+  ASSERT_TRUE(clean(packaged));
+  EXPECT_THAT(asked_, ElementsAre("DELETE /admin/v2/persistent/public/default/a/subscription/t/s/f",
+                                  "DELETE /other/admin/v3/packages/function/t/s/p/1 Bearer theirs"));
 }
 
 TEST_F(CleanerTest, AMissingConfigMapIsTold) {

@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include "model/defaults.h"
+#include "operator/cleaner_leftovers.h"
 #include "operator/compare.h"
 
 namespace fmesh::op {
@@ -31,11 +32,8 @@ bool of_worker_service(const model::StringMap& labels) {
   return labels.contains("compute.functionmesh.io/pulsar-cluster") || labels.contains("pulsar-cluster");
 }
 
-bool asks_for_cleanup(const model::LiveResource& live) {
-  const model::ComponentSpec& spec = live.component->spec;
-  const bool leaves_something =
-      live.kind == model::Kind::kSource ? spec.batch_source_config.has_value() : spec.cleanup_subscription;
-  return leaves_something && !is_false(live.metadata.annotations, kNeedCleanup) &&
+bool wants_cleanup(const model::LiveResource& live) {
+  return asks_for_cleanup(live) && !is_false(live.metadata.annotations, kNeedCleanup) &&
          !of_worker_service(live.metadata.labels);
 }
 
@@ -58,7 +56,7 @@ Step ComponentPass::next() {
     return done_;
   }
   if (finalizer_refused()) return {.failed = true};
-  if (asks_for_cleanup(*live_) != has_finalizer(*live_)) return finalizer_step(asks_for_cleanup(*live_));
+  if (wants_cleanup(*live_) != has_finalizer(*live_)) return finalizer_step(wants_cleanup(*live_));
   look_ = {};
   if (std::optional<Step> step = objects_step()) return *step;
   if (std::optional<Step> step = old_job_step()) return *step;
@@ -252,7 +250,9 @@ Step ComponentPass::delete_step() {
     world_.deleting_since_ns.erase(live_->uid);
     return {};
   }
-  if (!asks_for_cleanup(*live_) || cleaned_) return finalizer_step(false);
+  // Nothing else takes it along: it has no owner.
+  if (std::optional<Step> step = old_job_step()) return *step;
+  if (!wants_cleanup(*live_) || cleaned_) return finalizer_step(false);
   const auto since = world_.deleting_since_ns.try_emplace(live_->uid, world_.now_ns()).first;
   const int64_t left_ms = settings_.cleanup_deadline_ms - (world_.now_ns() - since->second) / 1'000'000;
   const bool late = left_ms <= 0;
@@ -269,7 +269,7 @@ Step ComponentPass::delete_step() {
   if (cleanup_failed_) {
     if (!late) return {.again_after_ms = left_ms, .failed = true};
     notes_.push_back({true, "CleanupFailed",
-                      fmt::format("gave up after {} s, subscriptions or topics may be left in Pulsar: {}",
+                      fmt::format("gave up after {} s, subscriptions, topics or packages may be left in Pulsar: {}",
                                   settings_.cleanup_deadline_ms / 1000, *cleanup_failed_)});
     return finalizer_step(false);
   }
@@ -279,7 +279,7 @@ Step ComponentPass::delete_step() {
 void ComponentPass::cleaned(const Status& outcome) {
   if (outcome) {
     cleaned_ = true;
-    notes_.push_back({false, "CleanedUp", "subscriptions and topics in Pulsar removed"});
+    notes_.push_back({false, "CleanedUp", "what it left in Pulsar is removed"});
   } else {
     cleanup_failed_ = outcome.error().text();
     notes_.push_back({true, "CleanupRetried", outcome.error().text()});

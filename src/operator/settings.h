@@ -18,7 +18,7 @@ struct Settings {
   int64_t cleanup_deadline_ms = 120'000;        // from deletion; then the finalizer goes, with a warning
 };
 
-// Control annotations (upstream's, and one of ours).
+// Control annotations (upstream's, and ours).
 inline constexpr const char* kManaged = "compute.functionmesh.io/managed";
 inline constexpr const char* kPauseRollout = "compute.functionmesh.io/pause-rollout";
 inline constexpr const char* kNeedCleanup = "compute.functionmesh.io/need-cleanup";
@@ -26,6 +26,8 @@ inline constexpr const char* kNeedCleanup = "compute.functionmesh.io/need-cleanu
 inline constexpr const char* kApplyPendingChange = "compute.functionmesh.io/apply-pending-change";
 // On what fmesh wrote: the fingerprint of what it wanted. Its absence tells a StatefulSet of upstream's.
 inline constexpr const char* kApplied = "compute.functionmesh.io/applied";
+// Ours, "true" on a resource: the package that it names goes with it.
+inline constexpr const char* kCleanupPackage = "compute.functionmesh.io/cleanup-package";
 inline constexpr const char* kCleanupFinalizer = "cleanup.subscription.finalizer";
 
 // How long things wait that nothing will tell us about.

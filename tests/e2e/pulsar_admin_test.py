@@ -148,14 +148,17 @@ class PulsarAdminTest(KubeCase):
             component("Source", "batch", batchSourceConfig=batch, **output),
             component("Source", "batch-wide", batchSourceConfig=batch, **output),
             function("packaged", java={"jar": "/pulsar/f.jar", "jarLocation": "function://public/default/kept@v1"}),
+            function("packaged-gone", cleanupSubscription=False, java={"jar": "/pulsar/f.jar", "jarLocation": "function://public/default/gone@v1"}),
             {"apiVersion": kube_case.GROUP, "kind": "FunctionMesh", "metadata": {"name": "mesh"}, "spec": {"functions": [function("meshed")["spec"]]}},
             # Nothing to clean up.
             function("keeps", cleanupSubscription=False),
             component("Source", "stream", **output),
         ]  # fmt: skip
+        next(one for one in resources if one["metadata"]["name"] == "packaged-gone")["metadata"]["annotations"] = {
+            "compute.functionmesh.io/cleanup-package": "true"}  # fmt: skip
         self.broker.create_partitioned(topic("wide"), 3)
         self.broker.create_partitioned(topic("batch-wide-intermediate"), 2)
-        for name in ("plain", "windowed", "drain", "packaged", "meshed", "keeps"):
+        for name in ("plain", "windowed", "drain", "packaged", "meshed", "keeps", "packaged-gone"):
             self.subscribe(f"public/default/{name}", of=name)
             self.subscribe("another", of=name)
         self.subscribe("public/default/plain", of="wide")
@@ -165,7 +168,8 @@ class PulsarAdminTest(KubeCase):
         for name in ("batch", "batch-wide"):
             self.subscribe(f"BatchSourceExecutor-public/default/{name}", of=f"{name}-intermediate")
         self.subscribe("reader", of="out")
-        self.broker.upload_package("kept")
+        for name in ("kept", "gone"):
+            self.broker.upload_package(name)
 
         self.apply_all(resources, but=("keeps", "stream"))
         self.wait_until(lambda: FINALIZER in self.get("Function", "mesh-meshed")["metadata"]["finalizers"], "the child has the finalizer")
@@ -175,17 +179,19 @@ class PulsarAdminTest(KubeCase):
         self.assertEqual(self.objects("Job"), [], "a pod that waits for the cleanup")
         self.delete(resources)
         self.wait_until(lambda: not self.objects("Function"), "the mesh's function is gone")
-        self.wait_cleaned("plain", "windowed", "pattern", "drain", "batch", "batch-wide", "packaged", "mesh-meshed")
+        self.wait_cleaned("plain", "windowed", "pattern", "drain", "batch", "batch-wide", "packaged", "packaged-gone", "mesh-meshed")
 
-        left = {name: self.broker.subscriptions(topic(name)) for name in ("plain", "wide", "windowed", "drain", "packaged", "meshed", "keeps",
+        left = {name: self.broker.subscriptions(topic(name)) for name in ("plain", "wide", "windowed", "drain", "packaged", "meshed", "keeps", "packaged-gone",
                                                                           "re-1", "re-2", "not-re-1", "out")}  # fmt: skip
         self.assertEqual(left, {"plain": ["another"], "wide": ["another"], "windowed": ["another"], "drain": ["another"], "packaged": ["another"],
-                                "meshed": ["another"], "keeps": ["another", "public/default/keeps"], "re-1": [], "re-2": [], "not-re-1": ["mine"],
+                                "meshed": ["another"], "keeps": ["another", "public/default/keeps"],
+                                "packaged-gone": ["another", "public/default/packaged-gone"], "re-1": [], "re-2": [], "not-re-1": ["mine"],
                                 "out": ["reader"]})  # fmt: skip
         for partition in range(3):
             self.assertEqual(self.broker.subscriptions(topic(f"wide-partition-{partition}")), ["another"])
         self.assertEqual([name for name in self.broker.topics("public/default") if "intermediate" in name], [])
-        self.assertEqual(self.broker.packages("kept"), ["v1"], "a package may be another's, too")
+        self.assertTrue(self.broker.has_package("kept"), "a package may be another's, too")
+        self.assertFalse(self.broker.has_package("gone"), "it was asked for")
 
     def test_consumers_that_are_still_there_are_waited_for(self):
         self.start(LOOPBACK)
@@ -223,7 +229,7 @@ class PulsarAdminTest(KubeCase):
         issuer = self.issuer()
         self.config("tls", self.broker.url_tls)
         self.secret("files", **{"token": self.broker.admin_token + "\n", "key.json": json.dumps({"client_id": "shop", "client_secret": "s&cret"}),
-                                "ca.pem": self.broker.ca})  # fmt: skip
+                                "ca.pem": self.broker.ca, "tls.crt": self.broker.admin_certificate, "tls.key": self.broker.admin_key})  # fmt: skip
         self.secret("old-tls", tlsAllowInsecureConnection="false", tlsHostnameVerificationEnable="true", tlsTrustCertsFilePath="/etc/shop/tls/ca.pem")
         self.secret("insecure-tls", tlsAllowInsecureConnection="true")
 
@@ -235,13 +241,14 @@ class PulsarAdminTest(KubeCase):
 
         mounted = {"volumeMounts": [{"name": "files", "mountPath": "/etc/shop"}],
                    "pod": {"volumes": [{"name": "files", "secret": {"secretName": "files", "items": [
-                       {"key": "token", "path": "token"}, {"key": "key.json", "path": "oauth2/key"}, {"key": "ca.pem", "path": "tls/ca.pem"}]}}]}}  # fmt: skip
+                       {"key": "token", "path": "token"}, {"key": "key.json", "path": "oauth2/key"}, {"key": "ca.pem", "path": "tls/ca.pem"},
+                       {"key": "tls.crt", "path": "tls/tls.crt"}, {"key": "tls.key", "path": "tls/tls.key"}]}}]}}  # fmt: skip
         nobody = plugin("Token", "token:" + self.broker.nobody_token)
+        certificate = plugin("Tls", "tlsCertFile:/etc/shop/tls/tls.crt,tlsKeyFile:/etc/shop/tls/tls.key")
         oauth2 = {"issuerUrl": issuer.url + "/shop/", "audience": "urn:pulsar", "scope": "admin", "keySecretName": "files", "keySecretKey": "key.json"}
-        oauth2_plugin = plugin("OAuth2", "").copy()
-        oauth2_plugin["genericAuth"] = {"clientAuthenticationPlugin": "org.apache.pulsar.client.impl.auth.oauth2.AuthenticationOAuth2",
-                                        "clientAuthenticationParameters": json.dumps({"issuerUrl": issuer.url + "/shop", "audience": "urn:pulsar",
-                                                                                      "privateKey": "file:///etc/shop/oauth2/key"})}  # fmt: skip
+        oauth2_plugin = {"genericAuth": {"clientAuthenticationPlugin": "org.apache.pulsar.client.impl.auth.oauth2.AuthenticationOAuth2",
+                                         "clientAuthenticationParameters": json.dumps({"issuerUrl": issuer.url + "/shop", "audience": "urn:pulsar",
+                                                                                       "privateKey": "file:///etc/shop/oauth2/key"})}}  # fmt: skip
         ca = {"certSecretName": "files", "certSecretKey": "ca.pem"}
         resources = [
             function("by-secret"),
@@ -252,6 +259,7 @@ class PulsarAdminTest(KubeCase):
             function("by-oauth2-plugin", {"authConfig": oauth2_plugin}, **mounted),
             function("by-its-own", {"authConfig": nobody, "cleanupAuthConfig": plugin("Token", "token:" + self.broker.admin_token)}),
             function("over-tls", {"pulsarConfig": "tls", "tlsConfig": tls(hostnameVerification=True, **ca)}),
+            function("by-certificate", {"pulsarConfig": "tls", "tlsConfig": tls(**ca), "authConfig": certificate}, **mounted),
             function("over-tls-oauth2", {"pulsarConfig": "tls", "tlsConfig": tls(**ca), "authConfig": {"oauth2Config": oauth2}}),
             function("over-insecure-tls", {"pulsarConfig": "tls", "tlsConfig": tls(allowInsecure=True)}),
             function("over-old-tls", {"pulsarConfig": "tls", "tlsSecret": "old-tls"}, **mounted),

@@ -47,8 +47,9 @@ class Broker:
             raise AssertionError(f"testbed/pulsar/pulsar up: {said[-2000:]}")
         settings = dict(line.split("=", 1) for line in run("env", "--folder", self.folder.name).splitlines())
         self.url, self.url_tls, self.service_url = (settings[f"PULSAR_{name}"] for name in ("WEB_URL", "WEB_URL_TLS", "SERVICE_URL"))
-        self.ca, self.admin_token, self.nobody_token, self.admin_password = (
-            Path(settings[f"PULSAR_{name}_FILE"]).read_text() for name in ("CA", "ADMIN_TOKEN", "NOBODY_TOKEN", "ADMIN_PASSWORD"))
+        self.ca, self.admin_token, self.nobody_token, self.admin_password, self.admin_certificate, self.admin_key = (
+            Path(settings[f"PULSAR_{name}_FILE"]).read_text()
+            for name in ("CA", "ADMIN_TOKEN", "NOBODY_TOKEN", "ADMIN_PASSWORD", "ADMIN_CERTIFICATE", "ADMIN_KEY"))  # fmt: skip
         self.key = Path(settings["PULSAR_TOKEN_KEY_FILE"]).read_bytes()
         return self
 
@@ -109,5 +110,6 @@ class Broker:
         self.call("POST", f"/admin/v3/packages/function/public/default/{name}/v1", f"{body}--{edge}--\r\n".encode(),
                   f"multipart/form-data; boundary={edge}")  # fmt: skip
 
-    def packages(self, name):
-        return self.call("GET", f"/admin/v3/packages/function/public/default/{name}")
+    def has_package(self, name):
+        # Its name and version stay listed when it is gone.
+        return self.call("GET", f"/admin/v3/packages/function/public/default/{name}/v1/metadata") is not None

@@ -62,6 +62,18 @@ class RestAdmin final : public Admin {
         });
   }
 
+  void delete_package(const PackageName& package, std::function<void(Status)> done) override {
+    const std::string path = fmt::format("/admin/v3/packages/{}/{}/{}/{}/{}", package.type, encoded(package.tenant),
+                                         encoded(package.name_space), encoded(package.name), encoded(package.version));
+    remove(path, package.full(), [this, path, done = std::move(done)](const Status& removed) {
+      if (removed) return done({});
+      // Storage on a disk answers 500 to the removal of what is gone.
+      ask("GET", path + "/metadata", [removed, done](const Result<net::HttpResponse>& response) {
+        done(response && response->status == 404 ? Status() : removed);
+      });
+    });
+  }
+
   void list_topics(const std::string& tenant, const std::string& name_space,
                    std::function<void(Result<std::vector<std::string>>)> done) override {
     const std::string base = fmt::format("/admin/v2/persistent/{}/{}", encoded(tenant), encoded(name_space));

@@ -1,4 +1,4 @@
-// What fmesh asks of Pulsar's admin REST API (admin/v2): lists of topics, removal of subscriptions and of topics.
+// What fmesh asks of Pulsar's admin REST API: lists of topics, removal of subscriptions, topics and packages.
 // Addresses are guarded (address.h), since resources of users name them; redirects are followed on the same host only.
 //
 // Belongs to its IoLoop.
@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "net/http_async.h"
 #include "stream/pulsar/address.h"
+#include "stream/pulsar/package_name.h"
 #include "stream/topic_name.h"
 
 namespace fmesh::stream::pulsar {
@@ -32,11 +33,13 @@ class Admin {
   // Errors: kFixInput for a URL or an authorization that can't be used.
   static Result<std::unique_ptr<Admin>> make(net::IoLoop& loop, AdminOptions options);
   virtual ~Admin() = default;  // open requests end without a callback
-  // Success if there is no such subscription, or topic, any more. Consumers that are attached keep it: kRetryLater.
+  // Success if there is no such subscription, topic or package any more. Consumers that are attached keep it:
+  // kRetryLater.
   virtual void delete_subscription(const TopicName& topic, const std::string& subscription,
                                    std::function<void(Status)> done) = 0;
   // With what is in it, and although producers and consumers are attached.
   virtual void delete_topic(const TopicName& topic, std::function<void(Status)> done) = 0;
+  virtual void delete_package(const PackageName& package, std::function<void(Status)> done) = 0;
   // Full names; partitioned topics by their own name, not by their partitions'.
   virtual void list_topics(const std::string& tenant, const std::string& name_space,
                            std::function<void(Result<std::vector<std::string>>)> done) = 0;

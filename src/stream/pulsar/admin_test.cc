@@ -85,6 +85,21 @@ TEST_F(AdminTest, APartitionedTopicIsDeletedTheOtherWay) {
   EXPECT_THAT(kept.error().text(), HasSubstr("still something"));
 }
 
+TEST_F(AdminTest, APackageIsDeletedByItsVersion) {
+  const auto remove = [&] {
+    return ask<Status>(options(), [](Admin& admin, std::function<void(Status)> done) {
+      admin.delete_package({"function", "t", "n", "f", "1"}, std::move(done));
+    });
+  };
+  EXPECT_TRUE(remove()) << "404: it is gone already";
+  EXPECT_THAT(server_.asked(), ElementsAre("DELETE /admin/v3/packages/function/t/n/f/1 Bearer abc"));
+  // As Pulsar's storage on a disk answers the second time.
+  server_.answer("DELETE /admin/v3/packages/function/t/n/f/1", 500, R"({"reason":"no storage"})");
+  EXPECT_TRUE(remove());
+  server_.answer("GET /admin/v3/packages/function/t/n/f/1/metadata", 200, "{}");
+  EXPECT_THAT(remove().error().text(), HasSubstr("function://t/n/f@1: Pulsar answers 500: no storage"));
+}
+
 TEST_F(AdminTest, PartitionsAreListedAsTheirTopic) {
   server_.answer("GET /admin/v2/persistent/t/n/partitioned", 200, R"(["persistent://t/n/p"])");
   server_.answer("GET /admin/v2/persistent/t/n", 200,
