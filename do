@@ -167,18 +167,20 @@ verb_sim() {
   FMESH_SIM_SECONDS=${1:-30} build/sim_test
 }
 
-# Kubernetes is compiled before the tests that use it, which are skipped where that can't be.
-build_kubernetes() {
-  local code=0
-  testbed/kube/kube build >/dev/null || code=$?
+# prepare WHAT COMMAND...: fetches or compiles a part of the test bed before the tests that use it, which are skipped where that can't be.
+prepare() {
+  local what=$1 code=0
+  shift
+  "$@" >/dev/null || code=$?
   [ $code -eq 0 ] || [ $code -eq 77 ] || return $code
-  [ $code -eq 0 ] || say "tests on a real Kubernetes will be skipped"
+  [ $code -eq 0 ] || say "tests on a real $what will be skipped"
 }
 
 verb_e2e() {
-  need build test testbed
+  need build test testbed pulsar
   [ "$(id -u)" -ne 0 ] || need pods # a node needs root; its tests are skipped without
-  build_kubernetes
+  prepare Kubernetes testbed/kube/kube build
+  prepare Pulsar testbed/pulsar/pulsar nar data-generator http
   case ${1:-} in
     "") build && run_ctest build -L '^e2e$' ;;
     --all) build && run_ctest build -L 'e2e' ;;

@@ -51,14 +51,15 @@ def write_private(path, text):
 
 
 class Cluster:
-    """One cluster in one folder. tied: its processes die with this one (for tests)."""
+    """One cluster in one folder. tied: its processes die with this one (for tests). controllers_flags: more of the controller manager's."""
 
     has_node = False
 
-    def __init__(self, folder, tied=False, controllers_qps=CONTROLLERS_QPS):
+    def __init__(self, folder, tied=False, controllers_qps=CONTROLLERS_QPS, controllers_flags=()):
         self.folder = Path(folder).resolve()
         self.tied = tied
         self.controllers_qps = controllers_qps
+        self.controllers_flags = controllers_flags
         self.processes = Processes(self.folder)
         self.pki = self.folder / "pki"
         self.host = "127.0.0.1"
@@ -237,7 +238,7 @@ class Cluster:
                 "--use-service-account-credentials=true", "--leader-elect=false", "--bind-address=127.0.0.1",
                 f"--secure-port={ports['controllers']}", f"--cert-dir={self.folder / 'controllers'}",
                 f"--kube-api-qps={self.controllers_qps}", f"--kube-api-burst={self.controllers_qps * 3 // 2}",
-                "--controllers=*,-nodeipam,-route,-service,-cloud-node-lifecycle"]
+                "--controllers=*,-nodeipam,-route,-service,-cloud-node-lifecycle", *self.controllers_flags]
 
     def scheduler_arguments(self, ports):
         config = self.kubeconfig("scheduler")

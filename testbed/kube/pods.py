@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pki
 import program
-from cluster import HERE, Cluster, Failed
+from cluster import HERE, Cluster, Failed, free_ports
 
 BRIDGE = "fmesh0"
 NODE = "node1"
@@ -218,6 +218,21 @@ state = "{self.folder / 'containerd-state'}"
         self.processes.stop("kubelet")
         self._start("kubelet", self._kubelet_arguments())
 
+    def start_metrics_server(self):
+        """Autoscalers and `kubectl top` then know what CPU and memory pods take. It runs beside the node, not in a pod."""
+        port, config = free_ports(1)[0], self.kubeconfig()
+        self.processes.start("metrics-server", [
+            program.metrics_server(), f"--kubeconfig={config}", f"--authentication-kubeconfig={config}", f"--authorization-kubeconfig={config}",
+            f"--bind-address={NODE_ADDRESS}", f"--secure-port={port}", f"--cert-dir={self.folder / 'metrics-server'}",
+            "--metric-resolution=10s", "--kubelet-request-timeout=5s", "--kubelet-preferred-address-types=InternalIP", f"--kubelet-certificate-authority={self.pki / 'ca.crt'}"], tied=self.tied)
+        objects = metrics_api(port)
+        done = self.run_kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        if done.returncode != 0:
+            raise Failed(f"metrics-server: {done.stderr}")
+        client = self.client()
+        self._wait(lambda: node_is_measured(client), ["metrics-server"], "metrics-server")
+        client.close()
+
     # The end of it.
 
     def _end_containers(self):
@@ -256,3 +271,22 @@ def node_is_ready(client):
     node = client.get("Node", NODE)
     conditions = (node or {}).get("status", {}).get("conditions", [])
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def node_is_measured(client):
+    code, found = client.send("GET", "/apis/metrics.k8s.io/v1beta1/nodes")
+    return code == 200 and bool(found["items"])
+
+
+def metrics_api(port):
+    """The API metrics.k8s.io, served at the node's address: a Service without selector leads there."""
+    name = {"name": "metrics-server", "namespace": "kube-system"}
+    slice_ = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+              "metadata": dict(name, labels={"kubernetes.io/service-name": "metrics-server"}),
+              "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+              "endpoints": [{"addresses": [NODE_ADDRESS], "conditions": {"ready": True}}]}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": name, "spec": {"ports": [{"name": "https", "port": 443, "targetPort": port}]}}
+    api = {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1beta1.metrics.k8s.io"},
+           "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "service": name, "insecureSkipTLSVerify": True,
+                    "groupPriorityMinimum": 100, "versionPriority": 100}}
+    return [service, slice_, api]

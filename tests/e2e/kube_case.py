@@ -281,6 +281,6 @@ class KubeCase(unittest.TestCase):
                 self.fail(f"the operator writes without end: {dict(audit.by_kind)}")
             time.sleep(0.1)
 
-    def create_pulsar_config(self, name="pulsar"):
+    def create_pulsar_config(self, name="pulsar", web="http://pulsar:8080", broker="pulsar://pulsar:6650"):
         self.client.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": self.namespace},
-                            "data": {"webServiceURL": "http://pulsar:8080", "brokerServiceURL": "pulsar://pulsar:6650"}})
+                            "data": {"webServiceURL": web, "brokerServiceURL": broker}})

@@ -1,24 +1,16 @@
 """The pod tier: fmesh from its image, installed by the chart, on a node with a kubelet. Functions run a stand-in for Java that prints
 what it was told and sleeps, so that everything but Pulsar is real."""
 
-import atexit
 import json
 import os
 import subprocess
-import sys
-import tempfile
 import time
 import unittest
 from pathlib import Path
 
-from kube_case import BUILD, GROUP, ROOT, KubeCase
-from pods import PodCluster, require_node_programs
-from program import Unavailable, helm
+from kube_case import GROUP
+from pod_case import HOME, LEASE, PodCase, is_operator, make_image, processes
 
-IMAGES = ROOT / "testbed" / "images" / "images"
-CHART = ROOT / "deploy" / "chart" / "fmesh-operator"
-MANAGER = "function-mesh-controller-manager"
-HOME = "function-mesh-system"
 RUNNER = "fmesh.test/runner:1"
 JAVA = '#!/bin/sh\nfor word in "$@"; do echo "argument: $word"; done\nexec sleep 2147483647\n'
 BASH = '#!/bin/sh\nexec /bin/sh "$@"\n'
@@ -42,43 +34,18 @@ def make_runner_image(folder):
         (root / name).mkdir()
         (root / name).chmod(0o777)
     archive = folder / "runner.tar"
-    subprocess.run([sys.executable, IMAGES, "archive", root, RUNNER, archive], check=True, capture_output=True)
+    make_image("archive", root, RUNNER, archive)
     return archive
 
 
-class PodsTest(KubeCase):
-    @classmethod
-    def setUpClass(cls):
-        try:
-            require_node_programs()
-            cls.helm = helm()
-            folder = tempfile.TemporaryDirectory(prefix="fmesh-pods-", ignore_cleanup_errors=True)
-            cls.addClassCleanup(folder.cleanup)
-            cls.cluster = PodCluster(folder.name, tied=True)
-            cls.cluster.up()
-        except Unavailable as reason:
-            raise unittest.SkipTest(f"no node here: {reason}") from None
-        cls.addClassCleanup(cls.cluster.stop)
-        atexit.register(cls.cluster.stop)
-        path = Path(folder.name)
-        subprocess.run([sys.executable, IMAGES, "fmesh", path / "fmesh.tar", "--build", BUILD], check=True, capture_output=True)
-        cls.cluster.import_image(path / "fmesh.tar")
-        cls.cluster.import_image(make_runner_image(path))
-        cls.client = cls.cluster.client()
-        cls.addClassCleanup(cls.client.close)
-        cls.install()
+class PodsTest(PodCase):
+    """Two replicas of the operator; every function's image is the stand-in."""
+
+    values = {"controllerManager": {"replicas": 2, "runnerImages": {"java": RUNNER}}, "admissionWebhook": {"enabled": False}}
 
     @classmethod
-    def install(cls):
-        """Two replicas by the chart; every function's image is the stand-in."""
-        values = {"controllerManager": {"replicas": 2, "runnerImages": {"java": RUNNER}}, "admissionWebhook": {"enabled": False}}
-        file = cls.cluster.folder / "values.json"
-        file.write_text(json.dumps(values))
-        done = subprocess.run([cls.helm, "install", "fmesh", CHART, "--namespace", HOME, "--create-namespace", "--values", file, "--wait", "--timeout", "90s",
-                               "--kubeconfig", cls.cluster.kubeconfig()], capture_output=True, text=True, timeout=180)
-        if done.returncode != 0:
-            shown = cls.cluster.run_kubectl("-n", HOME, "describe", "pods").stdout + cls.cluster.run_kubectl("-n", HOME, "logs", f"deployment/{MANAGER}").stdout
-            raise AssertionError(f"helm install: {done.stderr}\n{shown[-6000:]}")
+    def runner_image(cls):
+        return make_runner_image(cls.path)
 
     def setUp(self):
         super().setUp()
@@ -91,16 +58,6 @@ class PodsTest(KubeCase):
                 "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}},
                 "pulsar": {"pulsarConfig": "pulsar"}, "forwardSourceMessageProperty": True}
         return {"apiVersion": GROUP, "kind": "Function", "metadata": {"name": name}, "spec": body | spec}
-
-    def wait_ready(self, kind, name, wanted, seconds=60):
-        try:
-            self.wait_until(lambda: self.get(kind, name)["status"].get("ready") == wanted, f"{kind} {name} says {wanted}", seconds)
-        except AssertionError as error:
-            told = self.kubectl("get", kind, name, "-o", "jsonpath={.status}").stdout + "\n" + self.kubectl("get", "statefulsets,pods").stdout
-            raise AssertionError(f"{error}\n{told}\n{self.kubectl('describe', 'pods').stdout[-2500:]}") from None
-
-    def managers(self):
-        return self.client.list("Pod", HOME, "app.kubernetes.io/component=controller-manager")
 
     def test_a_function_runs_scales_and_goes_without_a_trace(self):
         self.apply(self.function(runtimeFlags="", funcConfig={"greeting": "it's $HOME & \"more\""}))
@@ -150,7 +107,7 @@ class PodsTest(KubeCase):
         self.apply(self.function())
         self.wait_ready("Function", "f", "1/1")
         before = self.objects("Pod")[0]["metadata"]["uid"]
-        holder = self.client.get("Lease", "a3f45fce.functionmesh.io", HOME)["spec"]["holderIdentity"]
+        holder = self.client.get("Lease", LEASE, HOME)["spec"]["holderIdentity"]
         leader = next(pod["metadata"]["name"] for pod in self.managers() if holder.startswith(pod["metadata"]["name"]))
         self.kubectl("delete", "pod", leader, "--grace-period=0", "--force", namespace=HOME)
         self.cluster.restart_kubelet()
@@ -163,20 +120,9 @@ class PodsTest(KubeCase):
     def test_the_operator_runs_without_rights_on_its_machine(self):
         for pod in self.managers():
             self.assertEqual(pod["status"]["containerStatuses"][0]["restartCount"], 0, pod["metadata"]["name"])
-        name = self.managers()[0]["metadata"]["name"]
-        pid = self.cluster.ctr("tasks", "ls").stdout
-        self.assertIn("RUNNING", pid)
         # Nobody is root in it: the process of fmesh, as the machine sees it.
-        owners = {os.stat(f"/proc/{number}").st_uid for number in filter(str.isdigit, os.listdir("/proc"))
-                  if self.command_of(number)[:2] == ["/usr/bin/fmesh", "operator"]}
-        self.assertEqual(owners, {65532}, name)
-
-    @staticmethod
-    def command_of(number):
-        try:
-            return Path(f"/proc/{number}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            return []
+        owners = {os.stat(f"/proc/{pid}").st_uid for pid in processes(is_operator)}
+        self.assertEqual(owners, {65532})
 
 
 if __name__ == "__main__":
