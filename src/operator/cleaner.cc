@@ -68,6 +68,16 @@ class Job : public std::enable_shared_from_this<Job> {
     });
   }
 
+  // Ends it without a word. Not from within a callback of its own.
+  void abandon() {
+    const auto self = shared_from_this();
+    ended_ = true;
+    done_ = nullptr;
+    if (timer_) loop_.cancel(*timer_);
+    token_request_.reset();
+    admin_.reset();
+  }
+
  private:
   void end(Status outcome) {
     if (ended_) return;
@@ -78,7 +88,7 @@ class Job : public std::enable_shared_from_this<Job> {
     loop_.post([self, outcome = std::move(outcome)] {
       self->token_request_.reset();
       self->admin_.reset();
-      std::exchange(self->done_, nullptr)(outcome);
+      if (self->done_) std::exchange(self->done_, nullptr)(outcome);
     });
   }
 
@@ -339,6 +349,11 @@ class PulsarCleaner final : public Cleaner {
  public:
   PulsarCleaner(net::IoLoop& loop, kube::Api& api, pulsar::AllowedHosts hosts)
       : loop_(loop), api_(api), hosts_(std::move(hosts)) {}
+  ~PulsarCleaner() override {
+    for (const std::weak_ptr<Job>& one : jobs_) {
+      if (const auto job = one.lock()) job->abandon();
+    }
+  }
 
   void clean(const kube::ObjectPtr& resource, int64_t limit_ms, std::function<void(Status)> done) override {
     model::LiveResource live = model::read_live(resource->text());
@@ -364,12 +379,16 @@ class PulsarCleaner final : public Cleaner {
  private:
   void start(const model::LiveResource& live, const std::optional<model::PulsarMessaging>& messaging, Leftovers left,
              int64_t limit_ms, std::function<void(Status)> done) {
-    std::make_shared<Job>(loop_, api_, hosts_, live, messaging, std::move(left), std::move(done))->start(limit_ms);
+    const auto job = std::make_shared<Job>(loop_, api_, hosts_, live, messaging, std::move(left), std::move(done));
+    std::erase_if(jobs_, [](const std::weak_ptr<Job>& one) { return one.expired(); });
+    jobs_.push_back(job);
+    job->start(limit_ms);
   }
 
   net::IoLoop& loop_;
   kube::Api& api_;
   pulsar::AllowedHosts hosts_;
+  std::vector<std::weak_ptr<Job>> jobs_;
 };
 
 }  // namespace

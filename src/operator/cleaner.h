@@ -2,7 +2,7 @@
 // source, and its package where it says so. Address and credentials are those that its resource gives its pods, read
 // from the ConfigMap and Secrets it names; nothing of them is kept or told.
 //
-// Belongs to its loop.
+// Belongs to its loop; when it goes, there, its cleanups end without a callback.
 #pragma once
 
 #include <memory>

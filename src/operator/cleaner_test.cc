@@ -8,6 +8,7 @@
 #include <chrono>
 #include <future>
 #include <mutex>
+#include <thread>
 
 #include "net/http.h"
 #include "stream/pulsar/admin.h"
@@ -199,6 +200,28 @@ TEST_F(CleanerTest, GivesUpAtItsLimitAndSaysWhatItWaitedFor) {
   EXPECT_EQ(late.error().kind(), ErrorKind::kRetryLater);
   EXPECT_THAT(late.error().text(), HasSubstr("not done within 100 ms"));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+}
+
+TEST_F(CleanerTest, CleanupsEndWithTheirCleaner) {
+  silent_ = true;
+  std::unique_ptr<Cleaner> cleaner = make_pulsar_cleaner(*loop_, *api_, *pulsar::AllowedHosts::parse({"127.0.0.0/8"}));
+  std::atomic<int> called = 0;
+  loop_->post([&] {
+    cleaner->clean(*kube::Object::make(function(R"({"input":{"topics":["a"]}})")), 50,
+                   [&](const Status&) { ++called; });
+  });
+  for (bool asked = false; !asked; std::this_thread::yield()) {
+    const std::lock_guard lock(mutex_);
+    asked = !asked_.empty();
+  }
+  std::promise<void> gone;
+  loop_->post([&] {
+    cleaner.reset();
+    api_.reset();
+  });
+  loop_->post_after(100, [&] { gone.set_value(); });
+  gone.get_future().get();
+  EXPECT_EQ(called, 0);
 }
 
 TEST_F(CleanerTest, ManyTopicsGoAFewAtATimeAndOneInUseKeepsNoOther) {

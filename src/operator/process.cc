@@ -85,7 +85,7 @@ class RunningProcess final : public Process {
       // Passes end with the request they wait for.
       for (int64_t waited_ms = 0; waited_ms < limit_ms; waited_ms += kDrainStepMs) {
         bool idle = false;
-        on_loop([&] { idle = !controllers_ || controllers_->runner().in_flight() == 0; });
+        on_loop([&] { idle = !controllers_ || controllers_->runner().looking() == 0; });
         if (idle) break;
         std::this_thread::sleep_for(std::chrono::milliseconds(kDrainStepMs));
       }
@@ -93,6 +93,7 @@ class RunningProcess final : public Process {
       on_loop([this] {
         elector_.reset();
         controllers_.reset();
+        cleaner_.reset();
         notes_.record_with(nullptr);
         events_.reset();
         guard_.reset();

@@ -56,6 +56,8 @@ class Runner {
   const RunnerCounts& counts() const { return counts_; }
   size_t waiting() const { return queue_.waiting(); }
   size_t in_flight() const { return running_.size(); }
+  // Of these, without those that wait for Pulsar, which may be broken off at any time.
+  size_t looking() const { return running_.size() - cleaning_; }
 
  private:
   struct Running {
@@ -78,7 +80,6 @@ class Runner {
   void look_at_existing(const kube::WorkKey& key, const Write& write);
   void take_answer(const Write& write, const Result<kube::Response>& answer, const kube::Outcome& outcome);
   void clean(const kube::WorkKey& key, int64_t limit_ms);
-  size_t looking() const { return running_.size() - cleaning_; }
   void finish(const kube::WorkKey& key, const Step& step, int64_t at_least_ms);
   void speak(const kube::WorkKey& key, Running& running);
 

@@ -6,6 +6,8 @@
 #include <boost/json.hpp>
 #include <set>
 
+#include "operator/settings.h"
+
 namespace fmesh::op {
 namespace {
 
@@ -208,6 +210,13 @@ std::vector<std::string> about_resource(const WhyFacts& facts) {
     std::string finalizers;
     for (const json::value& finalizer : list(resource, {"metadata", "finalizers"})) {
       if (finalizer.is_string()) finalizers += (finalizers.empty() ? "" : ", ") + std::string(finalizer.get_string());
+    }
+    const std::string cleanup = event_text(facts.events, name, {"CleanupRetried"});
+    if (finalizers.find(kCleanupFinalizer) != std::string::npos && !cleanup.empty()) {
+      return {fmt::format("{} {} is being deleted; its cleanup in Pulsar does not go through: {}", kind, name, cleanup),
+              fmt::format("after the operator's --cleanup-deadline it goes all the same; to skip the cleanup: kubectl "
+                          "annotate {} {} {}=false",
+                          kind, name, kNeedCleanup)};
     }
     return {fmt::format("{} {} is being deleted; it waits for {}", kind, name,
                         finalizers.empty() ? "its pods" : "the finalizer " + finalizers)};

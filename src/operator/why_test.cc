@@ -30,6 +30,17 @@ std::string about(const char* pod, std::vector<json::value> events = {}, std::ma
   return all;
 }
 
+TEST(Why, NamesWhatKeepsACleanup) {
+  WhyFacts facts;
+  facts.resource = json::parse(R"({"kind":"Function","metadata":{"name":"f","deletionTimestamp":"2026-01-01T00:00:00Z",
+                                   "finalizers":["cleanup.subscription.finalizer"]}})");
+  EXPECT_THAT(why(facts).lines, ElementsAre(HasSubstr("it waits for the finalizer cleanup.subscription.finalizer")));
+  facts.events = {
+      json::parse(R"({"reason":"CleanupRetried","involvedObject":{"name":"f"},"message":"the broker is away"})")};
+  EXPECT_THAT(why(facts).lines, ElementsAre(HasSubstr("its cleanup in Pulsar does not go through: the broker is away"),
+                                            HasSubstr("compute.functionmesh.io/need-cleanup=false")));
+}
+
 TEST(Why, NamesAPodThatFitsOnNoNode) {
   EXPECT_THAT(about(R"({"metadata":{"name":"f-function-0"},"status":{"phase":"Pending","conditions":[
                   {"type":"PodScheduled","status":"False","message":"0/3 nodes: Insufficient cpu"}]}})"),
