@@ -18,6 +18,9 @@ Result<PackageName> PackageName::parse(std::string_view text) {
   if (scheme == std::string_view::npos) return refuse();
   PackageName out;
   out.type = text.substr(0, scheme);
+  for (char& c : out.type) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
   if (out.type != "function" && out.type != "source" && out.type != "sink") return refuse();
   std::string_view rest = text.substr(scheme + 3);
   const size_t at = rest.rfind('@');

@@ -13,7 +13,7 @@ struct PackageName {
   std::string type;  // "function", "source", "sink"
   std::string tenant, name_space, name, version;
 
-  // Errors: kFixInput; a name without a version, which Pulsar reads as the latest, is one.
+  // The type in any case. Errors: kFixInput; a name without a version, which Pulsar reads as the latest, is one.
   static Result<PackageName> parse(std::string_view text);
   std::string full() const;
   bool operator==(const PackageName&) const = default;

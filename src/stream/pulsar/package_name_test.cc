@@ -8,6 +8,7 @@ namespace {
 
 TEST(PackageName, HasTypePlaceNameAndVersion) {
   EXPECT_EQ(*PackageName::parse("function://t/n/f.jar@1.0"), (PackageName{"function", "t", "n", "f.jar", "1.0"}));
+  EXPECT_EQ(PackageName::parse("FUNCTION://t/n/F@V1")->full(), "function://t/n/F@V1");
   for (const char* text : {"function://t/n/f@1", "source://t/n/f@v-2", "sink://t/n/a b@x"}) {
     EXPECT_EQ(PackageName::parse(text)->full(), text);
   }
