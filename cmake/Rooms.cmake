@@ -45,3 +45,18 @@ function(fmesh_room path)
     set_tests_properties(${name} PROPERTIES LABELS fast TIMEOUT 900 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   endif()
 endfunction()
+
+# fmesh_protocol(PATH): generates C++ from src/PATH.proto as a library whose header is included as "PATH.pb.h".
+function(fmesh_protocol path)
+  string(REPLACE "/" "_" name ${path})
+  set(directory ${CMAKE_BINARY_DIR}/generated)
+  file(MAKE_DIRECTORY ${directory})
+  add_custom_command(
+    OUTPUT ${directory}/${path}.pb.cc ${directory}/${path}.pb.h
+    COMMAND protobuf::protoc -I ${CMAKE_SOURCE_DIR}/src --cpp_out=${directory} ${CMAKE_SOURCE_DIR}/src/${path}.proto
+    DEPENDS ${CMAKE_SOURCE_DIR}/src/${path}.proto)
+  # The generator's code is compiled with its own warnings, not with ours.
+  add_library(fmesh_${name} STATIC ${directory}/${path}.pb.cc ${directory}/${path}.pb.h)
+  target_include_directories(fmesh_${name} SYSTEM PUBLIC ${directory})
+  target_link_libraries(fmesh_${name} PUBLIC protobuf::libprotobuf-lite)
+endfunction()

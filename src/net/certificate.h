@@ -20,7 +20,7 @@ struct KeyPair {
 
 struct CertificateOptions {
   std::string common_name;
-  std::vector<std::string> dns_names;  // of a server
+  std::vector<std::string> dns_names{};  // of a server
   int64_t not_before_ms = 0, not_after_ms = 0;
 };
 

@@ -1,7 +1,5 @@
 #include "net/http_async.h"
 
-#include <openssl/ssl.h>
-
 #include <boost/asio.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/beast.hpp>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "net/io_loop_private.h"
+#include "net/tls_private.h"
 
 namespace fmesh::net {
 namespace {
@@ -56,33 +55,6 @@ Result<Endpoint> parse_endpoint(const std::string& text) {
   out.prefix = std::string(url->encoded_path());
   while (out.prefix.ends_with('/')) out.prefix.pop_back();
   return out;
-}
-
-Result<std::shared_ptr<asio::ssl::context>> make_trust(const TlsIdentity& identity, const std::string& host) {
-  auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
-  ErrorCode code;
-  const auto bad = [&](const char* what) {
-    return fail(ErrorKind::kFixInput, std::string(what) + " can't be used: " + code.message());
-  };
-  context->set_verify_mode(identity.insecure ? asio::ssl::verify_none : asio::ssl::verify_peer, code);
-  if (identity.ca.empty()) {
-    context->set_default_verify_paths(code);
-  } else {
-    context->add_certificate_authority(asio::buffer(identity.ca), code);
-  }
-  if (code) return bad("the certificate authority");
-  if (!identity.certificate.empty()) {
-    context->use_certificate_chain(asio::buffer(identity.certificate), code);
-    if (code) return bad("the client certificate");
-    context->use_private_key(asio::buffer(identity.key), asio::ssl::context::pem, code);
-    if (code) return bad("the client key");
-  }
-  if (!identity.insecure && !identity.any_name) {
-    const std::string& name = identity.server_name.empty() ? host : identity.server_name;
-    context->set_verify_callback(asio::ssl::host_name_verification(name), code);
-    if (code) return bad("the server name");
-  }
-  return context;
 }
 
 // One connection, plain or with TLS.
@@ -230,12 +202,7 @@ asio::awaitable<Result<std::unique_ptr<Connection>>> connect(StatePtr state, Ste
   if (code) co_return fail(to_error(*state, "connect", code, false));
   connection->lowest().socket().set_option(tcp::no_delay(true), code);
   if (Tls* tls = connection->tls()) {
-    const std::string& given = state->options.tls.server_name;
-    const std::string& name = given.empty() ? state->endpoint.host : given;
-    ErrorCode not_ip;
-    asio::ip::make_address(name, not_ip);
-    // A name, not an address, may be told (RFC 6066, 3).
-    if (not_ip) SSL_set_tlsext_host_name(tls->native_handle(), name.c_str());
+    set_server_name(tls->native_handle(), state->options.tls, state->endpoint.host);
     connection->lowest().expires_at(deadline);
     std::tie(code) = co_await tls->async_handshake(asio::ssl::stream_base::client, kWithCode);
     if (code) co_return fail(to_error(*state, "TLS", code, false));
@@ -453,7 +420,7 @@ class Client final : public AsyncHttpClient {
 
   Status set_tls(TlsIdentity tls) override {
     if (!state_->endpoint.secure) return {};
-    FMESH_TRY(auto trust, make_trust(tls, state_->endpoint.host));
+    FMESH_TRY(auto trust, make_client_context(tls, state_->endpoint.host));
     state_->trust = std::move(trust);
     state_->options.tls = std::move(tls);
     return {};
@@ -472,7 +439,7 @@ Result<std::unique_ptr<AsyncHttpClient>> AsyncHttpClient::make(IoLoop& loop, Asy
   }
   auto state = std::make_shared<State>(context_of(loop), std::move(options));
   if (endpoint.secure) {
-    FMESH_TRY(state->trust, make_trust(state->options.tls, endpoint.host));
+    FMESH_TRY(state->trust, make_client_context(state->options.tls, endpoint.host));
   }
   state->endpoint = std::move(endpoint);
   return std::make_unique<Client>(std::move(state));

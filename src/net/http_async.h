@@ -13,18 +13,9 @@
 #include "base/result.h"
 #include "net/http.h"
 #include "net/io_loop.h"
+#include "net/tls_identity.h"
 
 namespace fmesh::net {
-
-// PEM texts, not files.
-struct TlsIdentity {
-  std::string ca;                // trusted; empty: the system's
-  std::string certificate, key;  // the client's own; empty: none
-  std::string server_name;       // for SNI and verification; empty: the host of the URL
-  bool insecure = false;         // nothing is verified
-  bool any_name = false;         // the chain is verified, the name in it is not
-  bool operator==(const TlsIdentity&) const = default;
-};
 
 struct AsyncHttpClientOptions {
   std::string url;    // http(s)://host:port[/prefix], IPv6 in brackets

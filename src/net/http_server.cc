@@ -11,6 +11,7 @@
 #include "net/address.h"
 #include "net/http.h"
 #include "net/http_connection_private.h"
+#include "net/tls_private.h"
 
 namespace fmesh::net {
 namespace {
@@ -78,7 +79,7 @@ class Server final : public HttpServer {
     }
     has_tls_ = !files.certificate.empty() || !files.key.empty();
     if (!has_tls_) return {};
-    auto context = new_context();
+    auto context = new_server_context();
     ErrorCode code;
     context->use_certificate_chain_file(files.certificate, code);
     if (code) return failed("certificate " + files.certificate + ": " + code.message());
@@ -88,22 +89,9 @@ class Server final : public HttpServer {
     return {};
   }
 
-  static std::shared_ptr<asio::ssl::context> new_context() {
-    auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
-    ErrorCode code;
-    context->set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, code);
-    return context;
-  }
-
   Result<std::shared_ptr<asio::ssl::context>> make_context(const KeyPair& pair) const {
-    // Before the context reads the key, which would ask for its password on a terminal.
-    if (!key_fits(pair)) return failed("certificate and key are no PEM texts, or do not belong together");
-    auto context = new_context();
-    ErrorCode code;
-    context->use_certificate_chain(asio::buffer(pair.certificate), code);
-    if (code) return failed("certificate: " + code.message());
-    context->use_private_key(asio::buffer(pair.key), asio::ssl::context::pem, code);
-    if (code) return failed("key: " + code.message());
+    auto context = make_server_context(pair);
+    if (!context) return failed(context.error().text());
     return context;
   }
 
