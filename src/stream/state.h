@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "stream/commit_order.h"
 
 namespace fmesh::stream {
 

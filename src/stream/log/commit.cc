@@ -29,7 +29,7 @@ struct Core::InFlight {
     std::vector<AckItem> items;
   };
   struct Changed {
-    std::shared_ptr<LogStateTable> table;
+    std::shared_ptr<StagedTable> table;
     std::string key;
     uint64_t number = 0;
     std::shared_ptr<CommitOrder> order;
@@ -135,7 +135,7 @@ Status Core::build(Commit& commit, InFlight& flight, Transaction& transaction) {
       (commit.order && commit.order->is_broken) ||
       std::ranges::any_of(commit.relies_on, [](const auto& order) { return order->is_broken.load(); });
   for (const StateChange& change : commit.changes) {
-    auto table = std::dynamic_pointer_cast<LogStateTable>(change.table);
+    auto table = std::dynamic_pointer_cast<StagedTable>(change.table);
     if (!table) return fail(ErrorKind::kBug, "a state change names no table of this log");
     auto order = table->order();
     flight.changed.push_back({table, change.key, 0, order});

@@ -96,7 +96,7 @@ class Core : public Tables, public std::enable_shared_from_this<Core> {
   std::vector<Reader*> pattern_readers;
   ConsumerNumber last_consumer = 0;
   uint64_t last_producer = 0;
-  std::map<std::string, std::weak_ptr<LogStateTable>> state_tables;
+  std::map<std::string, std::weak_ptr<StagedTable>> state_tables;
 
   const std::shared_ptr<StateStore> state;
 

@@ -170,7 +170,7 @@ Result<std::shared_ptr<StateTable>> LogImpl::open_state(const std::string& name)
     return fail(ErrorKind::kFixInput, "a state table needs a name without zero bytes: tenant/namespace/function");
   std::erase_if(core_->state_tables, [](const auto& table) { return table.second.expired(); });
   if (auto table = core_->state_tables[name].lock()) return table;
-  auto table = std::make_shared<LogStateTable>(core_->state, name);
+  auto table = std::make_shared<StagedTable>(core_->state, name);
   core_->state_tables[name] = table;
   return table;
 }
