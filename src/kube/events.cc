@@ -36,8 +36,8 @@ using SeriesKey =
     std::tuple<std::string, bool, std::string, std::string, std::string>;  // uid, warning, reason, action, note
 
 struct Series {
-  ObjectKey event;  // its name
-  json::object body;
+  ObjectKey event;   // its name
+  std::string body;  // as text, which is a fifth of a tree's size
   int64_t count = 1, written_count = 0;
   int64_t last_ns = 0, last_wall_ms = 0, written_ns = 0;
   bool waiting = false, made = false;
@@ -85,7 +85,7 @@ class Recorder final : public EventRecorder {
     series.event = {about->key().name_space.empty() ? "default" : about->key().name_space,
                     fmt::format("{}.{:x}", about->key().name.substr(0, 200),
                                 loop_.clock().wall_ms() * 1'000'000 + static_cast<int64_t>(rng_.below(1'000'000)))};
-    series.body = body_of(type, about, warning, reason, action, text, series.event);
+    series.body = write_json(body_of(type, about, warning, reason, action, text, series.event));
     enqueue(key, series);
   }
 
@@ -109,6 +109,11 @@ class Recorder final : public EventRecorder {
             {"type", warning ? "Warning" : "Normal"},
             {"note", note},
             {"regarding", std::move(regarding)}};
+  }
+
+  static json::value parse_body(const Series& series) {
+    Result<json::value> body = read_json(series.body);
+    return body ? std::move(*body) : json::value(json::object());  // our own text: always readable
   }
 
   void heard(Series& series) {
@@ -163,7 +168,7 @@ class Recorder final : public EventRecorder {
     writing_ = true;
     next_write_ns_ = now_ns() + 1'000'000'000 / kEventsPerSecond;
     const int64_t count = series.count;
-    json::value body = series.body;
+    json::value body = parse_body(series);
     if (count > 1) {
       const json::object summed = {{"count", count}, {"lastObservedTime", micro_time_text(series.last_wall_ms)}};
       if (series.made) {
@@ -199,7 +204,9 @@ class Recorder final : public EventRecorder {
           if (series.made) {
             series.made = false;
             series.event.name += "x";
-            series.body["metadata"].as_object()["name"] = series.event.name;
+            json::value body = parse_body(series);
+            body.at("metadata").as_object()["name"] = series.event.name;
+            series.body = write_json(body);
             enqueue(key, series);
           } else {
             ++counts_.dropped;

@@ -5,29 +5,44 @@
 #include <boost/json.hpp>
 
 #include "kube/json.h"
+#include "model/json.h"
 
 namespace fmesh::kube {
 namespace json = boost::json;
 namespace {
 
+constexpr size_t kTextBytes = 8 * 1024;  // of an object, mostly
 constexpr std::string_view kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
-// The same metadata without what no reader asks for and what may be larger than all the rest.
-json::object slim_metadata(const json::object& metadata) {
-  json::object slim;
-  slim.reserve(metadata.size());
-  for (const auto& [key, value] : metadata) {
-    if (key == "managedFields") continue;
-    const json::object* annotations = key == "annotations" ? value.if_object() : nullptr;
-    if (!annotations || !annotations->contains(kLastApplied)) {
-      slim[key] = value;
-      continue;
-    }
-    json::object kept = *annotations;
-    kept.erase(kLastApplied);
-    if (!kept.empty()) slim[key] = std::move(kept);
+// Appends `object` without the members that `left_out` names, and without those that `written` did not write.
+template <class LeftOut, class Write>
+void append_members(std::string& text, const json::object& object, LeftOut left_out, Write write) {
+  char before = '{';
+  for (const auto& [key, value] : object) {
+    if (left_out(key, value)) continue;
+    text += before;
+    before = ',';
+    model::append_json(text, static_cast<std::string_view>(key));
+    text += ':';
+    write(key, value);
   }
-  return slim;
+  text += before == '{' ? "{}" : "}";
+}
+
+bool is_last_applied(std::string_view key, const json::value&) { return key == kLastApplied; }
+
+// Metadata without what no reader asks for and what may be larger than all the rest.
+void append_metadata(std::string& text, const json::object& metadata) {
+  const auto left_out = [](std::string_view key, const json::value& value) {
+    if (key == "managedFields") return true;
+    const json::object* annotations = key == "annotations" ? value.if_object() : nullptr;
+    return annotations && annotations->size() == 1 && annotations->contains(kLastApplied);
+  };
+  append_members(text, metadata, left_out, [&](std::string_view key, const json::value& value) {
+    if (key != "annotations" || !value.is_object()) return model::append_json(text, value);
+    append_members(text, value.get_object(), is_last_applied,
+                   [&](std::string_view, const json::value& inner) { model::append_json(text, inner); });
+  });
 }
 
 }  // namespace
@@ -52,6 +67,8 @@ Result<ObjectPtr> Object::make(const json::value& value) {
   object->uid_ = string_at(*metadata, {"uid"});
   object->resource_version_ = string_at(*metadata, {"resourceVersion"});
   object->generation_ = int_at(*metadata, {"generation"});
+  object->counts_ = {int_at(value, {"spec", "replicas"}), int_at(value, {"status", "readyReplicas"}),
+                     int_at(value, {"status", "observedGeneration"})};
   const json::value* deletion = find(*metadata, {"deletionTimestamp"});
   object->being_deleted_ = deletion && !deletion->is_null();
   const json::value* owners = find(*metadata, {"ownerReferences"});
@@ -64,15 +81,15 @@ Result<ObjectPtr> Object::make(const json::value& value) {
       break;
     }
   }
-  std::string& text = object->text_;
-  for (const auto& [key, part] : *whole) {
-    text += text.empty() ? '{' : ',';
-    text += write_json(key);
-    text += ':';
-    text += key == "metadata" ? write_json(slim_metadata(part.get_object())) : write_json(part);
-  }
-  text += '}';
-  object->text_.shrink_to_fit();
+  std::string text;
+  text.reserve(kTextBytes);
+  append_members(
+      text, *whole, [](std::string_view, const json::value&) { return false; },
+      [&](std::string_view key, const json::value& part) {
+        if (key == "metadata") return append_metadata(text, part.get_object());
+        model::append_json(text, part);
+      });
+  object->text_ = std::string(text);  // as large as it has to be
   return ObjectPtr(std::move(object));
 }
 

@@ -75,6 +75,11 @@ class Object {
   const std::string& owner_uid() const { return owner_uid_; }
   const std::string& owner_kind() const { return owner_kind_; }
   const std::string& owner_name() const { return owner_name_; }
+  // Of what has replicas (StatefulSets, our own kinds); else 0.
+  struct Counts {
+    int64_t replicas = 0, ready_replicas = 0, observed_generation = 0;
+  };
+  const Counts& counts() const { return counts_; }
   // The whole object as compact JSON text, and parsed anew.
   const std::string& text() const { return text_; }
   boost::json::value json(boost::json::storage_ptr storage = {}) const;
@@ -83,6 +88,7 @@ class Object {
   ObjectKey key_;
   std::string uid_, resource_version_, owner_uid_, owner_kind_, owner_name_, text_;
   int64_t generation_ = 0;
+  Counts counts_;
   bool being_deleted_ = false;
 };
 using ObjectPtr = std::shared_ptr<const Object>;

@@ -30,6 +30,16 @@ TEST(Object, ReadsWhatEveryReaderAsksFor) {
   EXPECT_EQ(object->owner_name(), "s");
 }
 
+TEST(Object, CountsReplicasWhereThereAreSome) {
+  const Object::Counts set = make(R"({"metadata":{"name":"a"},"spec":{"replicas":3},
+                                      "status":{"readyReplicas":2,"observedGeneration":7}})")
+                                 ->counts();
+  EXPECT_EQ(set.replicas, 3);
+  EXPECT_EQ(set.ready_replicas, 2);
+  EXPECT_EQ(set.observed_generation, 7);
+  EXPECT_EQ(make(R"({"metadata":{"name":"a"},"spec":{"replicas":"3"}})")->counts().replicas, 0);
+}
+
 TEST(Object, AnOwnerThatDoesNotControlIsNoOwner) {
   const ObjectPtr object = make(R"({"metadata": {"name": "a", "deletionTimestamp": null, "ownerReferences": [
       {"kind": "Node", "name": "n", "uid": "u0", "controller": false}]}})");

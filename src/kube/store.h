@@ -40,6 +40,8 @@ class Store {
   // In the order of keys. Stops early if `visit` returns false.
   void each(const std::function<bool(const ObjectPtr&)>& visit) const;
   size_t size() const;
+  // Our own writes that the watch did not tell yet.
+  size_t unseen() const { return own_.size(); }
   // Every list that is expected (one, unless told otherwise) was taken in whole.
   bool synced() const { return listed_.size() >= lists_expected_; }
   void expect_lists(size_t count) { lists_expected_ = count; }

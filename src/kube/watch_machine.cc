@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <memory>
 #include <utility>
 
 #include "kube/json.h"
@@ -13,6 +14,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr size_t kScratchBytes = 64 * 1024;  // of one event as a tree; larger ones spill to the heap
+constexpr size_t kTreePerTextByte = 2;
 constexpr int64_t kBackoffFirstMs = 500;
 constexpr int64_t kBackoffMaxMs = 30'000;
 constexpr int64_t kHealthyMs = 20'000;  // a stream that lived so long makes earlier failures forgotten
@@ -87,12 +89,14 @@ WatchEvents WatchMachine::on_answer(const Result<Response>& answer, int64_t now_
     on_list_failed(outcome, now_ns);
     return {};
   }
-  const Result<json::value> page = read_json(answer->body);
+  // A page becomes one block of memory that goes as a whole, not a hundred thousand small ones.
+  json::monotonic_resource memory(answer->body.size() * kTreePerTextByte + 1);
+  Result<json::value> page = read_json(answer->body, &memory);
   if (!page) {
     failed(page.error().text(), now_ns);
     return {};
   }
-  return take_page(*page, now_ns);
+  return take_page(std::move(*page), now_ns);
 }
 
 void WatchMachine::on_list_failed(const Outcome& outcome, int64_t now_ns) {
@@ -107,17 +111,17 @@ void WatchMachine::on_list_failed(const Outcome& outcome, int64_t now_ns) {
   failed(outcome.message, now_ns, outcome.retry_after_ms);
 }
 
-WatchEvents WatchMachine::take_page(const json::value& page, int64_t now_ns) {
+WatchEvents WatchMachine::take_page(json::value page, int64_t now_ns) {
   const std::string version(string_at(page, {"metadata", "resourceVersion"}));
-  const json::value* items = find(page, {"items"});
+  json::value* items = find(page, {"items"});
   if (version.empty() || !items || !(items->is_array() || items->is_null())) {
     start_over();
     failed("the list came without resourceVersion or items, so there is nothing to continue from", now_ns);
     return {};
   }
   if (items->is_array()) {
-    for (const json::value& item : items->get_array()) {
-      Result<ObjectPtr> object = make(item);
+    for (json::value& item : items->get_array()) {
+      Result<ObjectPtr> object = make(std::move(item));  // no copy: a tree of the heap would be made of it
       if (!object) {
         start_over();
         failed(object.error().text(), now_ns);
@@ -198,8 +202,8 @@ WatchEvents WatchMachine::on_data(std::string_view piece, int64_t now_ns) {
 void WatchMachine::take_line(std::string_view line, int64_t now_ns, WatchEvents& events) {
   if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
   // Most events are read once and dropped again: their tree need not visit the heap.
-  std::vector<unsigned char> scratch(kScratchBytes);
-  json::monotonic_resource memory(scratch.data(), scratch.size());
+  const auto scratch = std::make_unique_for_overwrite<unsigned char[]>(kScratchBytes);
+  json::monotonic_resource memory(scratch.get(), kScratchBytes);
   Result<json::value> event = read_json(line, &memory);
   if (!event) return unreadable(event.error().text(), now_ns);
   const std::string type(string_at(*event, {"type"}));

@@ -80,7 +80,7 @@ class WatchMachine {
 
   WatchStep send_list();
   WatchStep open_watch(bool initial, int64_t now_ns);
-  WatchEvents take_page(const boost::json::value& page, int64_t now_ns);
+  WatchEvents take_page(boost::json::value page, int64_t now_ns);
   void on_list_failed(const Outcome& outcome, int64_t now_ns);
   void take_line(std::string_view line, int64_t now_ns, WatchEvents& events);
   void take_error(const boost::json::value& status, int64_t now_ns);

@@ -27,9 +27,23 @@ void write_escape(std::string& out, unsigned code) {
   for (int shift = 12; shift >= 0; shift -= 4) out += kHex[(code >> shift) & 0xF];
 }
 
+// The end of what is written as it is.
+size_t plain_until(std::string_view text, size_t at, HtmlEscapes html) {
+  for (; at < text.size(); ++at) {
+    const unsigned char byte = static_cast<unsigned char>(text[at]);
+    if (byte < 0x20 || byte == '"' || byte == '\\') break;
+    if (html == HtmlEscapes::kGo && (byte == '<' || byte == '>' || byte == '&' || byte == 0xE2)) break;
+  }
+  return at;
+}
+
 void write_string(std::string& out, std::string_view text, HtmlEscapes html) {
   out += '"';
   for (size_t at = 0; at < text.size(); ++at) {
+    const size_t plain = plain_until(text, at, html);
+    out.append(text.substr(at, plain - at));
+    at = plain;
+    if (at == text.size()) break;
     const unsigned char byte = static_cast<unsigned char>(text[at]);
     switch (byte) {
       case '"':
@@ -64,19 +78,17 @@ void write_string(std::string& out, std::string_view text, HtmlEscapes html) {
   out += '"';
 }
 
-std::vector<const json::key_value_pair*> members(const json::object& object, KeyOrder order) {
+std::vector<const json::key_value_pair*> sorted_members(const json::object& object) {
   std::vector<const json::key_value_pair*> list;
   list.reserve(object.size());
   for (const auto& member : object) list.push_back(&member);
-  if (order == KeyOrder::kSorted) {
-    std::sort(list.begin(), list.end(), [](auto* a, auto* b) { return a->key() < b->key(); });
-  }
+  std::sort(list.begin(), list.end(), [](auto* a, auto* b) { return a->key() < b->key(); });
   return list;
 }
 
 class Writer {
  public:
-  explicit Writer(const JsonStyle& style) : style_(style) {}
+  Writer(std::string& into, const JsonStyle& style) : out(into), style_(style) {}
 
   void write(const json::value& value, int depth) {
     switch (value.kind()) {
@@ -108,8 +120,6 @@ class Writer {
     }
   }
 
-  std::string out;
-
  private:
   void line(int depth) {
     if (style_.indent > 0) out += "\n" + std::string(static_cast<size_t>(depth * style_.indent), ' ');
@@ -131,18 +141,24 @@ class Writer {
   void write_object(const json::object& object, int depth) {
     out += '{';
     bool first = true;
-    for (const json::key_value_pair* member : members(object, style_.order)) {
+    const auto write_member = [&](const json::key_value_pair& member) {
       if (!first) out += ',';
       first = false;
       line(depth + 1);
-      write_string(out, member->key(), style_.html);
+      write_string(out, member.key(), style_.html);
       out += style_.indent > 0 ? ": " : ":";
-      write(member->value(), depth + 1);
+      write(member.value(), depth + 1);
+    };
+    if (style_.order == KeyOrder::kSorted) {
+      for (const json::key_value_pair* member : sorted_members(object)) write_member(*member);
+    } else {
+      for (const json::key_value_pair& member : object) write_member(member);
     }
     if (!first) line(depth);
     out += '}';
   }
 
+  std::string& out;
   const JsonStyle& style_;
 };
 
@@ -234,10 +250,14 @@ class YamlWriter {
 }  // namespace
 
 std::string write_json(const json::value& value, const JsonStyle& style) {
-  Writer writer(style);
-  writer.write(value, 0);
-  return std::move(writer.out);
+  std::string out;
+  Writer(out, style).write(value, 0);
+  return out;
 }
+
+void append_json(std::string& out, const json::value& value) { Writer(out, {}).write(value, 0); }
+
+void append_json(std::string& out, std::string_view text) { write_string(out, text, HtmlEscapes::kNo); }
 
 std::string write_yaml(const json::value& value) {
   YamlWriter writer;

@@ -35,6 +35,9 @@ struct JsonStyle {
 };
 // Numbers as Go's encoding/json prints them (100, 0.1, 1e+21), which Boost.JSON does not.
 std::string write_json(const boost::json::value& value, const JsonStyle& style = {});
+// The same, as written and in one line, behind what `out` holds.
+void append_json(std::string& out, const boost::json::value& value);
+void append_json(std::string& out, std::string_view text);
 // Block-style YAML that reads back as the same value.
 std::string write_yaml(const boost::json::value& value);
 

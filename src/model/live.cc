@@ -40,13 +40,13 @@ T read_status(const Node& root, Kind kind) {
 
 LiveResource read_live(std::string_view json_text) {
   LiveResource out;
-  ResourceSet set = read_text(kFile, std::string(json_text));
+  ResourceSet set = read_text(kFile, std::string(json_text), Defaults::kLeave);
   std::shared_ptr<const Node> root;
   if (!set.meshes.empty()) {
     out.kind = Kind::kFunctionMesh;
     out.mesh = std::move(set.meshes.front());
     out.metadata = out.mesh->metadata;
-    for (Component& item : set.components) out.items.push_back(without_defaults(std::move(item)));
+    out.items = std::move(set.components);
     root = out.mesh->origin.root;
     out.mesh_status = read_status<MeshStatus>(*root, out.kind);
   } else if (!set.backend_configs.empty()) {
@@ -55,7 +55,7 @@ LiveResource read_live(std::string_view json_text) {
     out.metadata = out.backend_config->metadata;
     root = out.backend_config->origin.root;
   } else if (!set.components.empty()) {
-    out.component = without_defaults(std::move(set.components.front()));
+    out.component = std::move(set.components.front());
     apply_essential_defaults(out.component->spec, out.component->metadata.name);
     out.kind = out.component->kind;
     out.metadata = out.component->metadata;

@@ -182,7 +182,7 @@ class JsonReader {
 
   Node read_object(Node node, int depth) {
     node.type = Node::Type::kMapping;
-    std::unordered_set<std::string> seen;
+    std::unordered_set<std::string> seen;  // of a large mapping; small ones are looked through
     ++at_;
     skip_blanks();
     if (peek() == '}') {
@@ -205,7 +205,7 @@ class JsonReader {
       entry.value = read_value(depth + 1);
       skip_blanks();
       if (failed_) break;
-      if (seen.insert(entry.key).second) {
+      if (is_new(entry.key, node, seen)) {
         node.entries.push_back(std::move(entry));
       } else {
         add(entry.line, entry.column, entry.length, "the key " + entry.key + " stands here a second time");
@@ -216,6 +216,15 @@ class JsonReader {
       if (byte == '}') break;
     }
     return node;
+  }
+
+  static bool is_new(const std::string& key, const Node& node, std::unordered_set<std::string>& seen) {
+    constexpr size_t kSmallMax = 24;
+    if (node.entries.size() < kSmallMax) return !node.find(key);
+    if (seen.empty()) {
+      for (const Entry& entry : node.entries) seen.insert(entry.key);
+    }
+    return seen.insert(key).second;
   }
 
   // The four hex digits at at_, or none.

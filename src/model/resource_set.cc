@@ -74,7 +74,7 @@ const std::vector<std::string_view>& metadata_ignored() {
 
 class SetReader {
  public:
-  explicit SetReader(ResourceSet& set) : set_(set) {}
+  SetReader(ResourceSet& set, Defaults defaults) : set_(set), defaults_(defaults) {}
 
   void read_file(const std::string& path) {
     std::string text;
@@ -290,7 +290,7 @@ class SetReader {
     Reader reader(origin.file, static_cast<Kinds>(kind));
     reader.read(struct_info<ComponentSpec>(), &component.spec, node, path);
     set_.findings.append(reader.take());
-    apply_component_defaults(component.spec, kind, metadata.name);
+    if (defaults_ == Defaults::kApply) apply_component_defaults(component.spec, kind, metadata.name);
     set_.components.push_back(std::move(component));
   }
 
@@ -339,7 +339,7 @@ class SetReader {
       }
       component.metadata.name = mesh.name + "-" + component.spec.name;
       component.metadata.name_space = mesh.name_space;
-      apply_component_defaults(component.spec, kind, component.metadata.name);
+      if (defaults_ == Defaults::kApply) apply_component_defaults(component.spec, kind, component.metadata.name);
       set_.components.push_back(std::move(component));
     }
   }
@@ -368,6 +368,7 @@ class SetReader {
   }
 
   ResourceSet& set_;
+  Defaults defaults_;
 };
 
 const Node* node_at(const Node& root, const Path& path) {
@@ -417,7 +418,7 @@ int32_t Origin::length(const Path& path) const { return root ? find_spot(*root, 
 
 ResourceSet read_files(const std::vector<std::string>& paths) {
   ResourceSet set;
-  SetReader reader(set);
+  SetReader reader(set, Defaults::kApply);
   for (const std::string& path : paths) {
     const std::vector<std::string> files = expand_folder(path);
     if (files.empty()) reader.whole_file(path, "the folder holds no .yaml, .yml or .json file");
@@ -427,9 +428,9 @@ ResourceSet read_files(const std::vector<std::string>& paths) {
   return set;
 }
 
-ResourceSet read_text(std::string file, std::string text) {
+ResourceSet read_text(std::string file, std::string text, Defaults defaults) {
   ResourceSet set;
-  SetReader(set).read_text(file, std::move(text));
+  SetReader(set, defaults).read_text(file, std::move(text));
   set.findings.sort();
   return set;
 }

@@ -74,8 +74,10 @@ struct ResourceSet {
 // Reads and defaults the resources of `paths` ("-" is standard input; a folder stands for its *.yaml, *.yml and
 // *.json). What is wrong is in `findings`; resources with errors are left out, the others are there.
 ResourceSet read_files(const std::vector<std::string>& paths);
+// kLeave: what is not written stays away, as without_defaults() gives it.
+enum class Defaults { kApply, kLeave };
 // The same for one text; `file` is its name in findings, and decides by its suffix .json between YAML and JSON.
-ResourceSet read_text(std::string file, std::string text);
+ResourceSet read_text(std::string file, std::string text, Defaults defaults = Defaults::kApply);
 
 // `component` as its document has it, without the defaults that reading applies. One made by code stays as it is.
 Component without_defaults(Component component);
