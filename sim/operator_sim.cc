@@ -238,14 +238,14 @@ json::object with(json::object spec, const std::string& more) {
   return spec;
 }
 
-json::object mesh_spec(std::vector<std::string> functions) {
+json::object mesh_spec(const std::vector<std::string>& functions, const std::string& more = "{}") {
   json::array items;
-  for (const std::string& name : functions) items.push_back(function_spec(name));
+  for (const std::string& name : functions) items.push_back(with(function_spec(name), more));
   return {{"functions", std::move(items)}};
 }
 
-std::string items_patch(std::vector<std::string> functions) {
-  return json::serialize(json::object{{"spec", mesh_spec(std::move(functions))}});
+std::string items_patch(const std::vector<std::string>& functions, const std::string& more = "{}") {
+  return json::serialize(json::object{{"spec", mesh_spec(functions, more)}});
 }
 
 std::vector<Scenario> make_scenarios() {
@@ -275,6 +275,11 @@ std::vector<Scenario> make_scenarios() {
                   patches(kube::kFunctionMesh, "m", items_patch({"a", "b", "c"})),
                   patches(kube::kFunctionMesh, "m", items_patch({"a", "d", "c"})),
                   patches(kube::kFunctionMesh, "m", items_patch({"c"})), removes(kube::kFunctionMesh, "m")}});
+  const std::vector<std::string> many = {"a", "b", "c", "d", "e"};
+  all.push_back({"a larger mesh is made, changes in all its parts and shrinks at once",
+                 {creates(kube::kFunctionMesh, "m", mesh_spec(many)),
+                  patches(kube::kFunctionMesh, "m", items_patch(many, R"({"image":"i:2"})")),
+                  patches(kube::kFunctionMesh, "m", items_patch({"e"}))}});
   all.push_back({"children of a mesh are touched by hand",
                  {creates(kube::kFunctionMesh, "m", mesh_spec({"a", "b"})), removes(kFunction, "m-a"),
                   patches(kFunction, "m-b", R"({"spec":{"image":"mine:1"}})"), removes(set, "m-b-function")}});

@@ -87,7 +87,7 @@ class Comparer {
       text.replace(at, std::string_view(plan::kUidPlaceholder).size(), owner_.uid);
     }
     FMESH_TRY(const json::value object, kube::read_json(text));
-    return op::Wanted{&type, key, object.get_object()};
+    return op::Wanted{&type, key, std::make_shared<const json::object>(object.get_object())};
   }
 
   Result<std::string> uid_of(const std::string& kind, const kube::ObjectKey& key) {

@@ -17,51 +17,59 @@ namespace {
 
 namespace json = boost::json;
 
+using Defaults = std::multimap<std::string_view, json::value>;
+
 // What the API server writes where nothing was given (Kubernetes API reference, "Defaults to"). "*" is any value: the
 // field is computed, or another name of one that is compared.
-const std::multimap<std::string_view, std::string_view>& defaults() {
-  static const std::multimap<std::string_view, std::string_view> table = {
-      {"terminationMessagePath", "\"/dev/termination-log\""},
-      {"terminationMessagePolicy", "\"File\""},
-      {"protocol", "\"TCP\""},
-      {"timeoutSeconds", "1"},
-      {"periodSeconds", "10"},
-      {"successThreshold", "1"},
-      {"failureThreshold", "3"},
-      {"scheme", "\"HTTP\""},
-      {"apiVersion", "\"v1\""},
-      {"kind", "\"PersistentVolumeClaim\""},
-      {"restartPolicy", "\"Always\""},
-      {"dnsPolicy", "\"ClusterFirst\""},
-      {"schedulerName", "\"default-scheduler\""},
-      {"terminationGracePeriodSeconds", "30"},
-      {"defaultMode", "420"},
-      {"expirationSeconds", "3600"},
-      {"divisor", "\"0\""},
-      {"volumeMode", "\"Filesystem\""},
-      {"revisionHistoryLimit", "10"},
-      {"podManagementPolicy", "\"OrderedReady\""},
-      {"updateStrategy", R"({"type":"RollingUpdate","rollingUpdate":{"partition":0}})"},
-      {"updateStrategy", R"({"type":"RollingUpdate"})"},
-      {"rollingUpdate", R"({"partition":0})"},
-      {"persistentVolumeClaimRetentionPolicy", R"({"whenDeleted":"Retain","whenScaled":"Retain"})"},
-      {"whenDeleted", "\"Retain\""},
-      {"whenScaled", "\"Retain\""},
-      {"imagePullPolicy", "*"},
-      {"serviceAccount", "*"},
-      {"clusterIPs", "*"},
-      {"ipFamilies", "*"},
-      {"ipFamilyPolicy", "*"},
-      {"internalTrafficPolicy", "*"},
-      {"sessionAffinity", "\"None\""},
-      {"targetPort", "*"},
-      {"type", "\"ClusterIP\""},
-      {"status", "*"},
-      {"creationTimestamp", "*"},
-      {"selectPolicy", "\"Max\""},
-      {"stabilizationWindowSeconds", "*"},
-      {"minReplicas", "1"},
-  };
+constexpr std::pair<std::string_view, std::string_view> kDefaults[] = {
+    {"terminationMessagePath", "\"/dev/termination-log\""},
+    {"terminationMessagePolicy", "\"File\""},
+    {"protocol", "\"TCP\""},
+    {"timeoutSeconds", "1"},
+    {"periodSeconds", "10"},
+    {"successThreshold", "1"},
+    {"failureThreshold", "3"},
+    {"scheme", "\"HTTP\""},
+    {"apiVersion", "\"v1\""},
+    {"kind", "\"PersistentVolumeClaim\""},
+    {"restartPolicy", "\"Always\""},
+    {"dnsPolicy", "\"ClusterFirst\""},
+    {"schedulerName", "\"default-scheduler\""},
+    {"terminationGracePeriodSeconds", "30"},
+    {"defaultMode", "420"},
+    {"expirationSeconds", "3600"},
+    {"divisor", "\"0\""},
+    {"volumeMode", "\"Filesystem\""},
+    {"revisionHistoryLimit", "10"},
+    {"podManagementPolicy", "\"OrderedReady\""},
+    {"updateStrategy", R"({"type":"RollingUpdate","rollingUpdate":{"partition":0}})"},
+    {"updateStrategy", R"({"type":"RollingUpdate"})"},
+    {"rollingUpdate", R"({"partition":0})"},
+    {"persistentVolumeClaimRetentionPolicy", R"({"whenDeleted":"Retain","whenScaled":"Retain"})"},
+    {"whenDeleted", "\"Retain\""},
+    {"whenScaled", "\"Retain\""},
+    {"imagePullPolicy", "*"},
+    {"serviceAccount", "*"},
+    {"clusterIPs", "*"},
+    {"ipFamilies", "*"},
+    {"ipFamilyPolicy", "*"},
+    {"internalTrafficPolicy", "*"},
+    {"sessionAffinity", "\"None\""},
+    {"targetPort", "*"},
+    {"type", "\"ClusterIP\""},
+    {"status", "*"},
+    {"creationTimestamp", "*"},
+    {"selectPolicy", "\"Max\""},
+    {"stabilizationWindowSeconds", "*"},
+    {"minReplicas", "1"},
+};
+
+const Defaults& defaults() {
+  static const Defaults table = [] {
+    Defaults parsed;
+    for (const auto& [name, text] : kDefaults) parsed.emplace(name, text == "*" ? json::value("*") : json::parse(text));
+    return parsed;
+  }();
   return table;
 }
 
@@ -108,8 +116,7 @@ bool is_empty(const json::value& value) {
 bool is_default(std::string_view key, const json::value& value) {
   if (is_empty(value)) return true;
   const auto [first, last] = defaults().equal_range(key);
-  return std::any_of(first, last,
-                     [&](const auto& row) { return row.second == "*" || json::parse(row.second) == value; });
+  return std::any_of(first, last, [&](const auto& row) { return row.second == "*" || row.second == value; });
 }
 
 // What a person wrote for others to read: compared as it is.
@@ -224,10 +231,10 @@ class Comparison {
   Difference arrays(const json::value& wanted, const json::value& live, std::string_view key,
                     std::string_view around) const {
     if (key == "command") {
+      if (wanted == live) return std::nullopt;
       const auto left = words(wanted);
       const auto right = words(live);
       if (left && right && plan::same_command(*left, *right)) return std::nullopt;
-      if (wanted == live) return std::nullopt;
       return json::value(kHidden);
     }
     const json::array& left = wanted.get_array();

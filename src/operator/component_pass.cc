@@ -39,27 +39,24 @@ bool wants_cleanup(const model::LiveResource& live) {
 
 }  // namespace
 
-Step ComponentPass::next() {
+Step ComponentPass::look() {
   resource_ = world_.of(type_).get(key_);
   if (!resource_) return {};
+  if (std::optional<Step> done = after_status(world_, *resource_)) return *done;
   if (!live_ || live_version_ != resource_->resource_version()) {
     live_ = model::read_live(resource_->text());
     live_version_ = resource_->resource_version();
-    objects_.reset();
+    wanted_.reset();
     fine_.clear();
     updated_.clear();  // what is wanted may be another thing now
   }
   if (!live_->component || is_false(live_->metadata.annotations, kManaged)) return {};
   if (live_->being_deleted) return delete_step();
-  if (status_written_) {
-    note_settled_status(world_, status_, *resource_);
-    return done_;
-  }
   if (finalizer_refused()) return {.failed = true};
   if (wants_cleanup(*live_) != has_finalizer(*live_)) return finalizer_step(wants_cleanup(*live_));
   look_ = {};
-  if (std::optional<Step> step = objects_step()) return *step;
-  if (std::optional<Step> step = old_job_step()) return *step;
+  if (std::optional<Step> step = objects_step()) return std::move(*step);
+  if (std::optional<Step> step = old_job_step()) return std::move(*step);
   return status_step();
 }
 
@@ -72,14 +69,13 @@ void ComponentPass::find_circumstances() {
   const kube::ObjectPtr namespaced = world_.backend_configs.get({key_.name_space, options.namespaced_backend_config});
   const std::string global_revision = global ? global->resource_version() : "";
   const std::string namespaced_revision = namespaced ? namespaced->resource_version() : "";
-  if (!objects_ || look_versions_ != std::pair(global_revision, namespaced_revision)) {
+  if (!wanted_ || look_versions_ != std::pair(global_revision, namespaced_revision)) {
     look_versions_ = {global_revision, namespaced_revision};
     fine_.clear();
     updated_.clear();
     global_ = global ? model::read_live(global->text()).backend_config : std::nullopt;
     namespaced_ = namespaced ? model::read_live(namespaced->text()).backend_config : std::nullopt;
-    objects_ = plan::make_cluster_objects(
-        *live_->component, {global_ ? &*global_ : nullptr, namespaced_ ? &*namespaced_ : nullptr}, options, live_->uid);
+    wanted_ = plan_objects();
   }
   before_ = live_->component_status;
   const bool new_generation = live_->generation != before_.observed_generation;
@@ -99,6 +95,23 @@ void ComponentPass::find_circumstances() {
   circumstances_.adopt = !spec_changed && !is_true(live_->metadata.annotations, kApplyPendingChange);
 }
 
+Result<std::vector<Wanted>> ComponentPass::plan_objects() const {
+  const plan::BackendConfigs backend{global_ ? &*global_ : nullptr, namespaced_ ? &*namespaced_ : nullptr};
+  FMESH_TRY(plan::ClusterObjects objects,
+            plan::make_cluster_objects(*live_->component, backend, settings_.cluster, live_->uid));
+  const kube::ObjectKey set{key_.name_space, plan::stateful_set_name(live_->kind, key_.name)};
+  const kube::ObjectKey service{key_.name_space, plan::service_name(live_->kind, key_.name)};
+  const auto keep = [](std::optional<json::object> object) {
+    return object ? std::make_shared<const json::object>(std::move(*object)) : nullptr;
+  };
+  return std::vector<Wanted>{
+      {&kube::kStatefulSet, set, keep(std::move(objects.stateful_set))},
+      {&kube::kService, service, keep(std::move(objects.service))},
+      {&kube::kHorizontalPodAutoscaler, set, keep(std::move(objects.horizontal_pod_autoscaler))},
+      {&kube::kVerticalPodAutoscaler, set, keep(std::move(objects.vertical_pod_autoscaler))},
+  };
+}
+
 // Of the spec without its size, and with what admission fills in when someone changes nothing but the size.
 std::string ComponentPass::spec_fingerprint() const {
   model::ComponentSpec spec = live_->component->spec;
@@ -110,21 +123,11 @@ std::string ComponentPass::spec_fingerprint() const {
 
 std::optional<Step> ComponentPass::objects_step() {
   find_circumstances();
-  if (!*objects_) {
-    look_.problem = objects_->error().to_string();
+  if (!*wanted_) {
+    look_.problem = wanted_->error().to_string();
     return std::nullopt;
   }
-  const plan::ClusterObjects& objects = **objects_;
-  const std::string set_name = plan::stateful_set_name(live_->kind, key_.name);
-  const std::string service_name = plan::service_name(live_->kind, key_.name);
-  const auto key = [&](const std::string& name) { return kube::ObjectKey{key_.name_space, name}; };
-  const Wanted all[] = {
-      {&kube::kStatefulSet, key(set_name), objects.stateful_set},
-      {&kube::kService, key(service_name), objects.service},
-      {&kube::kHorizontalPodAutoscaler, key(set_name), objects.horizontal_pod_autoscaler},
-      {&kube::kVerticalPodAutoscaler, key(set_name), objects.vertical_pod_autoscaler},
-  };
-  for (const Wanted& wanted : all) {
+  for (const Wanted& wanted : **wanted_) {
     if (std::optional<Step> step = bring(wanted)) return step;
   }
   return std::nullopt;
@@ -134,12 +137,12 @@ std::optional<Step> ComponentPass::bring(const Wanted& wanted) {
   const std::string kind(wanted.type->kind);
   const kube::ObjectPtr live = world_.of(*wanted.type).get(wanted.key);
   if (const auto known = fine_.find(kind); known != fine_.end() && known->second == live) {
-    look_.seen[kind] = {.wanted = wanted.object.has_value(), .exists = live != nullptr, .in_order = live != nullptr};
+    look_.seen[kind] = {.wanted = wanted.object != nullptr, .exists = live != nullptr, .in_order = live != nullptr};
     return std::nullopt;
   }
   Deed deed = decide(world_, wanted, circumstances_);
   Seen& seen = look_.seen[kind];
-  seen.wanted = wanted.object.has_value();
+  seen.wanted = wanted.object != nullptr;
   seen.exists = live != nullptr;
   if (const auto refused = refused_.find({kind, wanted.key.name}); refused != refused_.end()) {
     seen.in_order = false;
@@ -200,32 +203,13 @@ std::optional<Step> ComponentPass::old_job_step() {
 // --- status ---
 
 Step ComponentPass::status_step() {
-  Step done{.again_after_ms = look_.again_after_ms};
-  if (!refused_.empty()) {
-    done.failed = forbidden_;
-    if (!forbidden_) done.again_after_ms = kRefusedAgainMs;
-  }
-  if (status_refused_) return done;
   const kube::ObjectPtr set =
       world_.stateful_sets.get({key_.name_space, plan::stateful_set_name(live_->kind, key_.name)});
   StatusInput input{*live_, before_, look_, set, look_versions_.first, look_versions_.second, circumstances_.hold};
   input.global_auto_update = global_ && global_->spec.auto_update;
   input.namespaced_auto_update = namespaced_ && namespaced_->spec.auto_update;
   if (set && circumstances_.adopt) input.adopted_spec = is_marked(set) ? "" : spec_fingerprint();
-  status_ = write_status(make_component_status(input));
-  json::value now = resource_->json();
-  json::object& object = now.get_object();
-  const json::value* there = object.if_contains("status");
-  if (!there || status_differs(status_, *there)) {
-    const auto known = world_.settled.find(live_->uid + "/status");
-    if (known != world_.settled.end() && known->second == settled_status(status_, there)) return done;
-  } else {
-    return done;
-  }
-  done_ = done;
-  object.insert_or_assign("status", status_);
-  return {.kind = Step::Kind::kWrite,
-          .write = {WriteVerb::kStatus, type_, key_, kube::update(type_, key_, now, "status"), live_->uid, "", ""}};
+  return write_status(world_, type_, resource_, to_json(make_component_status(input)), end(look_.again_after_ms));
 }
 
 // --- the end ---
@@ -251,7 +235,7 @@ Step ComponentPass::delete_step() {
     return {};
   }
   // Nothing else takes it along: it has no owner.
-  if (std::optional<Step> step = old_job_step()) return *step;
+  if (std::optional<Step> step = old_job_step()) return std::move(*step);
   if (!wants_cleanup(*live_) || cleaned_) return finalizer_step(false);
   const auto since = world_.deleting_since_ns.try_emplace(live_->uid, world_.now_ns()).first;
   const int64_t left_ms = settings_.cleanup_deadline_ms - (world_.now_ns() - since->second) / 1'000'000;

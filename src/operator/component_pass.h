@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "model/fields.h"
 #include "model/live.h"
@@ -18,11 +19,12 @@ class ComponentPass final : public Pass {
   ComponentPass(World& world, const Settings& settings, const kube::ResourceType& type, kube::ObjectKey key)
       : world_(world), settings_(settings), type_(type), key_(std::move(key)) {}
 
-  Step next() override;
   void cleaned(const Status& outcome) override;
 
  private:
+  Step look() override;
   void find_circumstances();
+  Result<std::vector<Wanted>> plan_objects() const;
   std::string spec_fingerprint() const;
   std::optional<Step> objects_step();
   std::optional<Step> bring(const Wanted& wanted);
@@ -43,16 +45,14 @@ class ComponentPass final : public Pass {
   std::string live_version_;
   std::optional<model::BackendConfig> global_, namespaced_;
   std::pair<std::string, std::string> look_versions_;  // of the two BackendConfigs
-  std::optional<Result<plan::ClusterObjects>> objects_;
+  std::optional<Result<std::vector<Wanted>>> wanted_;
   model::ComponentStatus before_;
   Circumstances circumstances_;
   Look look_;
 
   // Of this pass.
   std::map<std::string, kube::ObjectPtr> fine_;  // kind -> the object that was in order
-  boost::json::value status_;                    // that was written last
-  Step done_;
-  std::set<std::string> updated_;  // kinds
+  std::set<std::string> updated_;                // kinds
   bool cleaned_ = false;
   std::optional<std::string> cleanup_failed_;
 };

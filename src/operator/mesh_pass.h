@@ -1,5 +1,5 @@
-// The pass of a FunctionMesh: its children come and go as its items do, and their state adds up to its own. Private to
-// pass.cc and its tests.
+// The pass of a FunctionMesh: its children come and go as its items do, and their state adds up to its own. Children do
+// not need each other, so their writes may be under way at the same time. Private to pass.cc and its tests.
 #pragma once
 
 #include <map>
@@ -19,12 +19,28 @@ class MeshPass final : public Pass {
   MeshPass(World& world, const Settings& settings, kube::ObjectKey key)
       : world_(world), settings_(settings), key_(std::move(key)) {}
 
-  Step next() override;
+  // It grows with the mesh.
+  size_t steps_max() const override { return kStepsMax + kStepsPerChildMax * children_max_; }
   void cleaned(const Status&) override {}
 
  private:
+  // What an item of the mesh asks for, computed once per version of the mesh.
+  struct Child {
+    Wanted wanted;
+    model::Kind kind = model::Kind::kFunction;
+    std::string item;
+  };
+  // A child as it was when it was last looked at.
+  struct Known {
+    kube::ObjectPtr live;
+    std::optional<model::ComponentStatus> status;
+    bool in_order = false;
+  };
+
+  Step look() override;
+  void find_children();
   std::optional<Step> children_step();
-  std::optional<Step> orphans_step(const std::set<ObjectName>& wanted);
+  std::optional<Step> orphans_step();
   std::optional<Step> bring(const Wanted& wanted, ChildSeen& seen);
   Step status_step();
 
@@ -35,17 +51,18 @@ class MeshPass final : public Pass {
   kube::ObjectPtr resource_;
   std::optional<model::LiveResource> live_;
   std::string live_version_;
+  std::vector<Child> wanted_;
+  std::set<ObjectName> names_;  // of wanted_
+  std::string problem_;         // of the items
+  size_t children_max_ = 0;     // wanted or there
 
   // Of the look at hand.
   std::vector<ChildSeen> children_;
-  std::string problem_;
   int64_t again_after_ms_ = 0;
-  boost::json::value status_;  // that was written last
-  Step done_;
 
   // Of this pass.
   std::set<ObjectName> updated_;
-  std::set<ObjectName> in_order_;  // looked at already
+  std::map<ObjectName, Known> known_;
 };
 
 }  // namespace fmesh::op

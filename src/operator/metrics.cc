@@ -1,101 +1,73 @@
 #include "operator/metrics.h"
 
 #include <fmt/format.h>
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
-#include <prometheus/registry.h>
 
 #include <algorithm>
-#include <cmath>
-#include <iterator>
+#include <cctype>
+#include <string_view>
 
 namespace fmesh::op {
 namespace {
 
-// Upstream's, in milliseconds.
-const prometheus::Histogram::BucketBoundaries kLatencyBucketsMs = {10, 100, 1000, 10000, 30000, 60000};
+constexpr size_t kLineBytes = 128;  // about
 
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
   return text;
 }
 
-// The text format of Prometheus, version 0.0.4. The library's own writer takes most of the operator's CPU where there
-// are thousands of resources, each with a histogram.
+void append_quoted(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append("=\"");
+  if (value.find_first_of("\n\\\"") == std::string_view::npos) {
+    out.append(value).append("\"");
+    return;
+  }
+  for (const char byte : value) {
+    if (byte == '\n') {
+      out.append("\\n");
+      continue;
+    }
+    if (byte == '\\' || byte == '"') out.push_back('\\');
+    out.push_back(byte);
+  }
+  out.push_back('"');
+}
+
+std::string labels_of(const kube::WorkKey& key) {
+  std::string text;
+  text.reserve(kLineBytes);
+  append_quoted(text, "name", key.name);
+  append_quoted(text, ",namespace", key.name_space);
+  append_quoted(text, ",type", lower(key.kind));
+  return text;
+}
+
+// A scrape of ten thousand resources is a hundred thousand lines: nothing is formatted twice.
 class TextWriter {
  public:
-  std::string write(const std::vector<prometheus::MetricFamily>& families) {
-    for (const prometheus::MetricFamily& family : families) {
-      if (!family.help.empty()) fmt::format_to(end(), "# HELP {} {}\n", family.name, family.help);
-      fmt::format_to(end(), "# TYPE {} {}\n", family.name, type_name(family.type));
-      for (const prometheus::ClientMetric& metric : family.metric) write(family, metric);
-    }
-    return std::move(out_);
+  explicit TextWriter(size_t lines) { out_.reserve(lines * kLineBytes); }
+
+  void family(std::string_view name, std::string_view type, std::string_view help) {
+    fmt::format_to(std::back_inserter(out_), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
   }
+  // `more` follows the labels.
+  void line(std::string_view name, std::string_view labels, std::string_view more, uint64_t value) {
+    begin(name, labels, more);
+    const fmt::format_int number(value);
+    out_.append(number.data(), number.size()).push_back('\n');
+  }
+  void line(std::string_view name, std::string_view labels, std::string_view more, double value) {
+    begin(name, labels, more);
+    fmt::format_to(std::back_inserter(out_), "{}\n", value);
+  }
+  void add(std::string_view text) { out_.append(text); }
+  std::string take() { return std::move(out_); }
 
  private:
-  std::back_insert_iterator<std::string> end() { return std::back_inserter(out_); }
-
-  static const char* type_name(prometheus::MetricType type) {
-    switch (type) {
-      case prometheus::MetricType::Counter:
-        return "counter";
-      case prometheus::MetricType::Gauge:
-        return "gauge";
-      case prometheus::MetricType::Histogram:
-        return "histogram";
-      default:
-        return "untyped";
-    }
-  }
-
-  void write(const prometheus::MetricFamily& family, const prometheus::ClientMetric& metric) {
-    const std::string labels = labels_of(metric);
-    if (family.type != prometheus::MetricType::Histogram) {
-      const bool counts = family.type == prometheus::MetricType::Counter;
-      line(family.name, "", labels, "", number(counts ? metric.counter.value : metric.gauge.value));
-      return;
-    }
-    const prometheus::ClientMetric::Histogram& histogram = metric.histogram;
-    for (const prometheus::ClientMetric::Bucket& bucket : histogram.bucket) {
-      line(family.name, "_bucket", labels, number(bucket.upper_bound), fmt::to_string(bucket.cumulative_count));
-    }
-    line(family.name, "_sum", labels, "", number(histogram.sample_sum));
-    line(family.name, "_count", labels, "", fmt::to_string(histogram.sample_count));
-  }
-
-  void line(std::string_view name, std::string_view suffix, std::string_view labels, std::string_view bound,
-            std::string_view value) {
-    out_.append(name).append(suffix);
-    if (!labels.empty() || !bound.empty()) {
-      out_.append("{").append(labels);
-      if (!bound.empty()) out_.append(labels.empty() ? "" : ",").append("le=\"").append(bound).append("\"");
-      out_.append("}");
-    }
-    out_.append(" ").append(value).append("\n");
-  }
-
-  static std::string labels_of(const prometheus::ClientMetric& metric) {
-    std::string text;
-    for (const prometheus::ClientMetric::Label& label : metric.label) {
-      text.append(text.empty() ? "" : ",").append(label.name).append("=\"");
-      for (const char byte : label.value) {
-        if (byte == '\n') {
-          text.append("\\n");
-        } else {
-          if (byte == '\\' || byte == '"') text.push_back('\\');
-          text.push_back(byte);
-        }
-      }
-      text.append("\"");
-    }
-    return text;
-  }
-
-  static std::string number(double value) {
-    if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
-    return std::isnan(value) ? "NaN" : fmt::format("{}", value);
+  void begin(std::string_view name, std::string_view labels, std::string_view more) {
+    out_.append(name);
+    if (!labels.empty()) out_.append("{").append(labels).append(more).append("}");
+    out_.push_back(' ');
   }
 
   std::string out_;
@@ -103,78 +75,68 @@ class TextWriter {
 
 }  // namespace
 
-struct Metrics::Families {
-  struct Series {
-    prometheus::Counter* count = nullptr;
-    prometheus::Histogram* latency = nullptr;
-  };
-
-  prometheus::Registry registry;
-  prometheus::Family<prometheus::Counter>& count =
-      prometheus::BuildCounter().Name("function_mesh_reconcile_count").Help("Looks at a resource").Register(registry);
-  prometheus::Family<prometheus::Histogram>& latency = prometheus::BuildHistogram()
-                                                           .Name("function_mesh_reconcile_latency")
-                                                           .Help("Duration of a look at a resource in milliseconds")
-                                                           .Register(registry);
-  prometheus::Family<prometheus::Counter>& total = prometheus::BuildCounter()
-                                                       .Name("controller_runtime_reconcile_total")
-                                                       .Help("Looks at resources by kind and result")
-                                                       .Register(registry);
-  prometheus::Family<prometheus::Gauge>& depth =
-      prometheus::BuildGauge().Name("workqueue_depth").Help("Resources that wait for a look").Register(registry);
-  prometheus::Family<prometheus::Gauge>& workers = prometheus::BuildGauge()
-                                                       .Name("controller_runtime_active_workers")
-                                                       .Help("Resources being looked at")
-                                                       .Register(registry);
-  prometheus::Family<prometheus::Gauge>& writes = prometheus::BuildGauge()
-                                                      .Name("fmesh_api_writes")
-                                                      .Help("Write requests sent to the API server since the start")
-                                                      .Register(registry);
-  prometheus::Family<prometheus::Gauge>& leader = prometheus::BuildGauge()
-                                                      .Name("leader_election_master_status")
-                                                      .Help("1 while this process may write")
-                                                      .Register(registry);
-  prometheus::Family<prometheus::Gauge>& build =
-      prometheus::BuildGauge().Name("function_mesh_build_info").Help("The version that runs").Register(registry);
-  std::map<kube::WorkKey, Series> series;
-};
-
-Metrics::Metrics() : families_(std::make_unique<Families>()) {
-  families_->build.Add({{"version", FMESH_VERSION}}).Set(1);
-  for (const char* kind : {"function", "source", "sink", "functionmesh"}) {
-    for (const char* result : {"success", "error"}) families_->total.Add({{"controller", kind}, {"result", result}});
-  }
-}
-Metrics::~Metrics() = default;
-
 void Metrics::record(const kube::WorkKey& key, double duration_ms, bool failed) {
-  const std::string type = lower(key.kind);
-  families_->total.Add({{"controller", type}, {"result", failed ? "error" : "success"}}).Increment();
-  Families::Series& series = families_->series[key];
-  if (!series.count) {
-    const prometheus::Labels labels = {{"type", type}, {"name", key.name}, {"namespace", key.name_space}};
-    series.count = &families_->count.Add(labels);
-    series.latency = &families_->latency.Add(labels, kLatencyBucketsMs);
-  }
-  series.count->Increment();
-  series.latency->Observe(duration_ms);
+  const auto* bound = std::lower_bound(kLatencyBucketsMs.begin(), kLatencyBucketsMs.end(), duration_ms);
+  const std::lock_guard lock(mutex_);
+  Total& total = totals_[key.kind];
+  ++(failed ? total.error : total.success);
+  Series& series = series_[key];
+  ++series.buckets.at(static_cast<size_t>(bound - kLatencyBucketsMs.begin()));
+  series.sum_ms += duration_ms;
 }
 
 void Metrics::forget(const kube::WorkKey& key) {
-  const auto found = families_->series.find(key);
-  if (found == families_->series.end()) return;
-  families_->count.Remove(found->second.count);
-  families_->latency.Remove(found->second.latency);
-  families_->series.erase(found);
+  const std::lock_guard lock(mutex_);
+  series_.erase(key);
 }
 
 void Metrics::set(const Gauges& gauges) {
-  families_->depth.Add({{"name", "resources"}}).Set(static_cast<double>(gauges.queue_depth));
-  families_->workers.Add({{"controller", "all"}}).Set(static_cast<double>(gauges.running));
-  families_->writes.Add({}).Set(static_cast<double>(gauges.writes));
-  families_->leader.Add({{"name", "fmesh"}}).Set(gauges.leader ? 1 : 0);
+  const std::lock_guard lock(mutex_);
+  gauges_ = gauges;
 }
 
-std::string Metrics::text() const { return TextWriter().write(families_->registry.Collect()); }
+std::string Metrics::text() const {
+  const std::lock_guard lock(mutex_);
+  std::array<std::string, kLatencyBucketsMs.size() + 1> bounds;
+  bounds.fill(",le=\"+Inf\"");
+  for (size_t i = 0; i < kLatencyBucketsMs.size(); ++i) {
+    bounds.at(i) = fmt::format(",le=\"{}\"", kLatencyBucketsMs.at(i));
+  }
+  constexpr size_t kLinesOfLatency = kLatencyBucketsMs.size() + 3;
+  constexpr size_t kOtherLines = 40;
+  TextWriter writer(series_.size() * (kLinesOfLatency + 1) + kOtherLines);
+  TextWriter latencies(series_.size() * kLinesOfLatency);
+  writer.family("function_mesh_reconcile_count", "counter", "Looks at a resource");
+  latencies.family("function_mesh_reconcile_latency", "histogram", "Duration of a look at a resource in milliseconds");
+  for (const auto& [key, series] : series_) {
+    const std::string labels = labels_of(key);
+    uint64_t count = 0;
+    for (size_t i = 0; i < bounds.size(); ++i) {
+      count += series.buckets.at(i);
+      latencies.line("function_mesh_reconcile_latency_bucket", labels, bounds.at(i), count);
+    }
+    latencies.line("function_mesh_reconcile_latency_sum", labels, "", series.sum_ms);
+    latencies.line("function_mesh_reconcile_latency_count", labels, "", count);
+    writer.line("function_mesh_reconcile_count", labels, "", count);
+  }
+  writer.add(latencies.take());
+  writer.family("controller_runtime_reconcile_total", "counter", "Looks at resources by kind and result");
+  for (const auto& [kind, total] : totals_) {
+    const std::string label = "controller=\"" + lower(kind) + "\",result=\"";
+    writer.line("controller_runtime_reconcile_total", label, "error\"", total.error);
+    writer.line("controller_runtime_reconcile_total", label, "success\"", total.success);
+  }
+  writer.family("workqueue_depth", "gauge", "Resources that wait for a look");
+  writer.line("workqueue_depth", "name=\"resources\"", "", gauges_.queue_depth);
+  writer.family("controller_runtime_active_workers", "gauge", "Resources being looked at");
+  writer.line("controller_runtime_active_workers", "controller=\"all\"", "", gauges_.running);
+  writer.family("fmesh_api_writes", "gauge", "Write requests sent to the API server since the start");
+  writer.line("fmesh_api_writes", "", "", gauges_.writes);
+  writer.family("leader_election_master_status", "gauge", "1 while this process may write");
+  writer.line("leader_election_master_status", "name=\"fmesh\"", "", static_cast<uint64_t>(gauges_.leader));
+  writer.family("function_mesh_build_info", "gauge", "The version that runs");
+  writer.line("function_mesh_build_info", "version=\"" FMESH_VERSION "\"", "", uint64_t{1});
+  return writer.take();
+}
 
 }  // namespace fmesh::op

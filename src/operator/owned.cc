@@ -83,8 +83,9 @@ class Decision {
   }
 
   Deed creation() const {
-    json::object object = *wanted_.object;
-    mark(object, fingerprint(*wanted_.object));
+    json::value object = *wanted_.object;
+    const std::string of_what = fingerprint(object);
+    mark(object.get_object(), of_what);
     return writing(WriteVerb::kCreate, kube::create(*wanted_.type, wanted_.key.name_space, object), "Created",
                    fmt::format("{} created", title(wanted_)));
   }
@@ -139,24 +140,33 @@ class Decision {
     return wanted;
   }
 
-  // The spec as it is to be compared: one of our own kinds with what admission fills in.
-  json::value spec_of(const json::object& object, const json::value& nothing) const {
+  // The spec as it is to be compared: one of our own kinds with what admission fills in, which is put into `made`.
+  const json::value& spec_of(const json::object& object, json::value& made) const {
     const json::value* spec = object.if_contains("spec");
-    if (!spec) return nothing;
+    if (!spec) return made;
     if (!is_child()) return *spec;
     const model::LiveResource live = model::read_live(json::serialize(object));
     if (!live.component) return *spec;
     model::ComponentSpec admitted = live.component->spec;
     model::apply_component_defaults(admitted, live.kind, live.metadata.name);
-    return model::write(model::struct_info<model::ComponentSpec>(), &admitted, static_cast<model::Kinds>(live.kind));
+    made = model::write(model::struct_info<model::ComponentSpec>(), &admitted, static_cast<model::Kinds>(live.kind));
+    return made;
+  }
+
+  static bool same_spec(const json::object& wanted, const json::object& live) {
+    const json::value* left = wanted.if_contains("spec");
+    const json::value* right = live.if_contains("spec");
+    return left && right && *left == *right;
   }
 
   // What differs and matters: the spec, our labels, the owner.
   std::optional<json::value> differs(const json::object& wanted, const json::object& live) const {
     json::object out;
-    const json::value nothing = json::object();
-    if (auto found = difference(spec_of(wanted, nothing), spec_of(live, nothing))) {
-      out.emplace("spec", std::move(*found));
+    if (!same_spec(wanted, live)) {
+      json::value left = json::object(), right = json::object();
+      if (auto found = difference(spec_of(wanted, left), spec_of(live, right))) {
+        out.emplace("spec", std::move(*found));
+      }
     }
     json::object labels;
     const json::object* live_labels = object_at(live, {"metadata", "labels"});

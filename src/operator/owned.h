@@ -6,6 +6,7 @@
 #pragma once
 
 #include <boost/json/value.hpp>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -31,7 +32,7 @@ struct Write {
 struct Wanted {
   const kube::ResourceType* type = nullptr;
   kube::ObjectKey key;
-  std::optional<boost::json::object> object;  // none: there should be none
+  std::shared_ptr<const boost::json::object> object;  // null: there should be none
 };
 
 struct Circumstances {

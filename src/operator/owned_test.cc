@@ -49,7 +49,9 @@ class OwnedTest : public testing::Test {
   }
   void put(const json::object& object) { world_.stateful_sets.put(*kube::Object::make(object)); }
   Deed decide(const std::optional<json::object>& object) {
-    return op::decide(world_, {&kube::kStatefulSet, {"n", "f-function"}, object}, circumstances_);
+    const Wanted wanted{
+        &kube::kStatefulSet, {"n", "f-function"}, object ? std::make_shared<const json::object>(*object) : nullptr};
+    return op::decide(world_, wanted, circumstances_);
   }
   static json::value body(const Deed& deed) { return json::parse(deed.write.request.body); }
 

@@ -74,13 +74,6 @@ class PassTest : public testing::Test {
     return writes;
   }
 
-  ManualClock clock_;
-  World world_{clock_};
-  Settings settings_;
-  Writes sent_;        // the bodies of what the last pass wrote
-  std::string notes_;  // all Events
-
- private:
   void carry_out(const Write& write) {
     if (write.request.method == "DELETE") {
       world_.of(write.type).remove(write.key, write.uid);
@@ -98,6 +91,13 @@ class PassTest : public testing::Test {
     }
   }
 
+  ManualClock clock_;
+  World world_{clock_};
+  Settings settings_;
+  Writes sent_;        // the bodies of what the last pass wrote
+  std::string notes_;  // all Events
+
+ private:
   int version_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "operator/process.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -27,6 +28,14 @@ namespace {
 
 constexpr int64_t kGaugesMs = 5'000;
 constexpr int64_t kDrainStepMs = 20;
+constexpr int kHeapsMax = 2;                     // of the allocator: one thread works, the others serve pages
+constexpr int kOwnMappingMinBytes = 256 * 1024;  // larger blocks (lists, pages of metrics) go back when freed
+
+// Long-lived objects lie between what short-lived trees leave behind; glibc's defaults keep that for ever.
+void tune_heap() {
+  ::mallopt(M_ARENA_MAX, kHeapsMax);
+  ::mallopt(M_MMAP_THRESHOLD, kOwnMappingMinBytes);
+}
 
 std::shared_ptr<spdlog::logger> make_logger() {
   auto logger = std::make_shared<spdlog::logger>("operator", std::make_shared<spdlog::sinks::stderr_sink_mt>());
@@ -65,6 +74,7 @@ class RunningProcess final : public Process {
   ~RunningProcess() override { stop(0); }
 
   Status start() {
+    tune_heap();
     FMESH_CHECK(set_log_level(options_.log_level));
     loop_ = net::IoLoop::start(clock_, "operator");
     FMESH_TRY(api_, kube::make_http_api(*loop_, options_.cluster, options_.api));
@@ -209,7 +219,18 @@ class RunningProcess final : public Process {
     if (elector_ && !elector_->trouble().empty()) log_->warn("lease: {}", elector_->trouble());
     const Runner& runner = controllers_->runner();
     metrics_.set({runner.waiting(), runner.in_flight(), runner.counts().writes, leading_});
+    give_back(runner);
     again_after(kGaugesMs, [this] { keep_gauges(); });
+  }
+
+  // Once after each bout of work, when it is over.
+  void give_back(const Runner& runner) {
+    const uint64_t passes = runner.counts().passes;
+    const bool at_rest = passes == passes_seen_;
+    passes_seen_ = passes;
+    if (!at_rest || passes == passes_trimmed_) return;
+    passes_trimmed_ = passes;
+    ::malloc_trim(0);
   }
 
   // --- health and metrics ---
@@ -294,6 +315,7 @@ class RunningProcess final : public Process {
   std::unique_ptr<kube::LeaderElector> elector_;
   std::unique_ptr<Controllers> controllers_;
   bool leading_ = false;
+  uint64_t passes_seen_ = 0, passes_trimmed_ = 0;
   std::unique_ptr<net::HttpServer> health_, metrics_server_;
   std::unique_ptr<MetricsGuard> guard_;
   std::unique_ptr<WebhookServer> webhooks_;

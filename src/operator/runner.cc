@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <utility>
+
+#include "kube/json.h"
+#include "operator/trim.h"
 
 namespace fmesh::op {
 namespace {
@@ -135,7 +139,7 @@ void Runner::wake() {
 
 void Runner::pump() {
   if (!active_) return;
-  while (looking() < settings_.passes_max) {
+  while (may_begin()) {
     const std::optional<kube::WorkKey> key = queue_.take(loop_.clock().monotonic_ns());
     if (!key) break;
     std::unique_ptr<Pass> pass = make_pass(world_, settings_, *key);
@@ -145,14 +149,18 @@ void Runner::pump() {
       continue;
     }
     const kube::ObjectPtr resource = world_.of(*type_of_kind(key->kind)).get({key->name_space, key->name});
-    running_[*key] = {std::move(pass), 0, loop_.clock().monotonic_ns(), resource};
+    running_[*key] = {.pass = std::move(pass), .since_ns = loop_.clock().monotonic_ns(), .resource = resource};
     advance(*key);
   }
   if (timer_) loop_.cancel(*timer_);
   timer_.reset();
   const std::optional<int64_t> next_ns = queue_.next_at_ns();
-  if (!next_ns || looking() >= settings_.passes_max) return;
-  const int64_t wait_ms = std::max<int64_t>(0, (*next_ns - loop_.clock().monotonic_ns() + kNsPerMs - 1) / kNsPerMs);
+  if (!next_ns) return;
+  int64_t wait_ms = std::max<int64_t>(0, (*next_ns - loop_.clock().monotonic_ns() + kNsPerMs - 1) / kNsPerMs);
+  if (!may_begin()) {
+    if (world_.unseen() < kUnseenWritesMax) return;  // the end of a pass or a write comes back here
+    wait_ms = std::max(wait_ms, kUnseenLookMs);
+  }
   timer_ = loop_.post_after(wait_ms, [this, alive = alive_] {
     if (!*alive) return;
     timer_.reset();
@@ -162,73 +170,104 @@ void Runner::pump() {
 
 void Runner::advance(const kube::WorkKey& key) {
   Running& running = running_.at(key);
-  if (!active_ || (may_write_ && !may_write_()) || ++running.steps > kStepsMax) {
-    return finish(key, {.kind = Step::Kind::kDone, .failed = true}, 0);
+  const size_t writes_max = std::max<size_t>(1, settings_.passes_max / 2);
+  while (!running.end) {
+    if (!active_ || (may_write_ && !may_write_()) || ++running.steps > running.pass->steps_max()) {
+      return end(key, {.kind = Step::Kind::kDone, .failed = true}, 0);
+    }
+    Step step = running.pass->next();
+    switch (step.kind) {
+      case Step::Kind::kWrite:
+        write(key, std::move(step.write));
+        if (!step.independent || running.under_way >= writes_max || !may_write_more()) return;
+        break;
+      case Step::Kind::kWait:
+        --running.steps;  // it was none
+        return;
+      case Step::Kind::kCleanup:
+        return clean(key, step.cleanup_limit_ms);
+      case Step::Kind::kDone:
+        return end(key, step, 0);
+    }
   }
-  const Step step = running.pass->next();
-  switch (step.kind) {
-    case Step::Kind::kWrite:
-      return write(key, step.write);
-    case Step::Kind::kCleanup:
-      return clean(key, step.cleanup_limit_ms);
-    case Step::Kind::kDone:
-      return finish(key, step, 0);
-  }
+  if (running.under_way == 0) finish(key, *running.end, running.at_least_ms);
 }
 
-void Runner::write(const kube::WorkKey& key, const Write& write) {
+void Runner::end(const kube::WorkKey& key, const Step& step, int64_t at_least_ms) {
+  Running& running = running_.at(key);
+  if (!running.end || step.failed) running.end = step;
+  running.at_least_ms = std::max(running.at_least_ms, at_least_ms);
+  if (running.under_way == 0) finish(key, *running.end, running.at_least_ms);
+}
+
+void Runner::write(const kube::WorkKey& key, Write write) {
   ++counts_.writes;
-  api_.send(write.request, [this, alive = alive_, key, write](const Result<kube::Response>& answer) {
-    if (!*alive) return;
-    const kube::Outcome outcome = kube::read_outcome(answer);
-    answering_ = &key;
-    take_answer(write, answer, outcome);
-    answering_ = nullptr;
-    Pass& pass = *running_.at(key).pass;
-    pass.answered(write, outcome);
-    switch (outcome.verdict) {
-      case kube::Verdict::kTooMany:
-      case kube::Verdict::kUnavailable:
-      case kube::Verdict::kConflict:
-      case kube::Verdict::kAlreadyExists:
-      case kube::Verdict::kBeingDeleted:
-      case kube::Verdict::kNotFound:
-      case kube::Verdict::kGone:
-        // What is known is old, or the outcome is unknown: look again once the watch told more.
-        if (write.verb == WriteVerb::kCreate && outcome.verdict == kube::Verdict::kAlreadyExists) {
-          return look_at_existing(key, write);
-        }
-        if (write.verb == WriteVerb::kDelete && outcome.verdict == kube::Verdict::kNotFound) return advance(key);
-        return finish(key, {.kind = Step::Kind::kDone, .failed = true}, outcome.retry_after_ms);
-      case kube::Verdict::kOk:
-      case kube::Verdict::kInvalid:
-      case kube::Verdict::kForbidden:
-        return advance(key);
-    }
-  });
+  ++running_.at(key).under_way;
+  ++under_way_;
+  kube::Request request = std::exchange(write.request, {});  // may be large, and is not asked for any more
+  api_.send(std::move(request),
+            [this, alive = alive_, key, write = std::move(write)](const Result<kube::Response>& answer) {
+              if (!*alive) return;
+              const kube::Outcome outcome = kube::read_outcome(answer);
+              answering_ = &key;
+              take_answer(write, answer, outcome);
+              answering_ = nullptr;
+              if (write.verb == WriteVerb::kCreate && outcome.verdict == kube::Verdict::kAlreadyExists) {
+                return look_at_existing(key, write, outcome);
+              }
+              answered(key, write, outcome);
+            });
 }
 
-void Runner::look_at_existing(const kube::WorkKey& key, const Write& write) {
-  api_.send(kube::get(write.type, write.key), [this, alive = alive_, key, write](const Result<kube::Response>& answer) {
-    if (!*alive) return;
-    const kube::Outcome outcome = kube::read_outcome(answer);
-    if (outcome.verdict != kube::Verdict::kOk) {
-      return finish(key, {.kind = Step::Kind::kDone, .failed = true}, outcome.retry_after_ms);
-    }
-    answering_ = &key;
-    take_answer(write, answer, outcome);
-    answering_ = nullptr;
-    advance(key);
-  });
+void Runner::tell(const kube::WorkKey& key, const Write& write, const kube::Outcome& outcome) {
+  Running& running = running_.at(key);
+  --running.under_way;
+  if (under_way_-- == settings_.passes_max) wake();  // others have waited for room
+  running.pass->answered(write, outcome);
+}
+
+void Runner::answered(const kube::WorkKey& key, const Write& write, const kube::Outcome& outcome) {
+  tell(key, write, outcome);
+  switch (outcome.verdict) {
+    case kube::Verdict::kNotFound:
+      if (write.verb == WriteVerb::kDelete) return advance(key);
+      [[fallthrough]];
+    case kube::Verdict::kTooMany:
+    case kube::Verdict::kUnavailable:
+    case kube::Verdict::kConflict:
+    case kube::Verdict::kAlreadyExists:
+    case kube::Verdict::kBeingDeleted:
+    case kube::Verdict::kGone:
+      // What is known is old, or the outcome is unknown: look again once the watch told more.
+      return end(key, {.kind = Step::Kind::kDone, .failed = true}, outcome.retry_after_ms);
+    case kube::Verdict::kOk:
+    case kube::Verdict::kInvalid:
+    case kube::Verdict::kForbidden:
+      return advance(key);
+  }
+}
+
+void Runner::look_at_existing(const kube::WorkKey& key, const Write& write, const kube::Outcome& refusal) {
+  api_.send(kube::get(write.type, write.key),
+            [this, alive = alive_, key, write, refusal](const Result<kube::Response>& answer) {
+              if (!*alive) return;
+              const kube::Outcome outcome = kube::read_outcome(answer);
+              answering_ = &key;
+              take_answer(write, answer, outcome);
+              answering_ = nullptr;
+              tell(key, write, refusal);
+              if (outcome.verdict == kube::Verdict::kOk) return advance(key);
+              end(key, {.kind = Step::Kind::kDone, .failed = true}, outcome.retry_after_ms);
+            });
 }
 
 void Runner::take_answer(const Write& write, const Result<kube::Response>& answer, const kube::Outcome& outcome) {
   kube::Store& store = world_.of(write.type);
   if (outcome.verdict == kube::Verdict::kNotFound && !write.uid.empty()) store.wrote_removal(write.key, write.uid);
   if (outcome.verdict != kube::Verdict::kOk) return;
-  boost::system::error_code error;
-  const json::value value = json::parse(answer->body, error);
-  const json::object* body = error ? nullptr : value.if_object();
+  json::monotonic_resource memory(answer->body.size() * 2);
+  Result<json::value> value = kube::read_json(answer->body, &memory);
+  const json::object* body = value ? value->if_object() : nullptr;
   const json::value* kind = body ? body->if_contains("kind") : nullptr;
   const bool is_object = kind && kind->is_string() && kind->get_string() == json::string_view(write.type.kind);
   if (!is_object) {
@@ -236,7 +275,8 @@ void Runner::take_answer(const Write& write, const Result<kube::Response>& answe
     if (write.verb == WriteVerb::kDelete) store.wrote_removal(write.key, write.uid);
     return;
   }
-  Result<kube::ObjectPtr> object = kube::Object::make(value);
+  if (const auto trim = trim_for(write.type)) trim(*value);
+  Result<kube::ObjectPtr> object = kube::Object::make(*value);
   if (!object) return;
   if (write.verb == WriteVerb::kDelete && !(*object)->being_deleted()) {
     store.wrote_removal(write.key, write.uid);

@@ -1,6 +1,7 @@
 // Carries passes out: takes keys from the work queue, sends what the passes ask for, puts the answers into the world,
 // and wakes keys when the world changes. At most Settings::passes_max resources are looked after at a time, each by one
-// pass.
+// pass, and no more writes than that are under way. A pass with independent steps has several of them, at most half of
+// all, so that a large mesh does not keep others waiting.
 //
 // Belongs to its loop.
 #pragma once
@@ -62,9 +63,13 @@ class Runner {
  private:
   struct Running {
     std::unique_ptr<Pass> pass;
-    int steps = 0;
+    size_t steps = 0;
+    size_t under_way = 0;  // writes without an answer yet
     int64_t since_ns = 0;
     kube::ObjectPtr resource;  // as it was last; it may go before its notes are told
+    // How it ends, once nothing is under way.
+    std::optional<Step> end{};
+    int64_t at_least_ms = 0;
   };
 
   void watch_world();
@@ -74,10 +79,17 @@ class Runner {
   void backend_config_changed(const kube::ObjectPtr& config);
   void wake();
   void pump();
+  bool may_begin() const { return looking() < settings_.passes_max && may_write_more(); }
+  bool may_write_more() const { return under_way_ < settings_.passes_max && world_.unseen() < kUnseenWritesMax; }
   void advance(const kube::WorkKey& key);
-  void write(const kube::WorkKey& key, const Write& write);
+  void write(const kube::WorkKey& key, Write write);
+  void answered(const kube::WorkKey& key, const Write& write, const kube::Outcome& outcome);
+  // The write is no longer under way.
+  void tell(const kube::WorkKey& key, const Write& write, const kube::Outcome& outcome);
+  // Nothing more is written by this pass.
+  void end(const kube::WorkKey& key, const Step& step, int64_t at_least_ms);
   // Something has the name already that the watch does not tell: asks what it is.
-  void look_at_existing(const kube::WorkKey& key, const Write& write);
+  void look_at_existing(const kube::WorkKey& key, const Write& write, const kube::Outcome& refusal);
   void take_answer(const Write& write, const Result<kube::Response>& answer, const kube::Outcome& outcome);
   void clean(const kube::WorkKey& key, int64_t limit_ms);
   void finish(const kube::WorkKey& key, const Step& step, int64_t at_least_ms);
@@ -95,7 +107,8 @@ class Runner {
   bool active_ = false;
   bool pump_posted_ = false;
   std::optional<uint64_t> timer_;
-  size_t cleaning_ = 0;  // of those that run; they wait for Pulsar and keep nobody else waiting
+  size_t under_way_ = 0;  // writes of all passes
+  size_t cleaning_ = 0;   // of those that run; they wait for Pulsar and keep nobody else waiting
   RunnerCounts counts_;
   std::function<void(const kube::WorkKey&, double, bool)> on_pass_;
   std::function<bool()> may_write_;

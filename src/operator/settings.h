@@ -14,8 +14,9 @@ struct Settings {
   bool pause_rollout = false;
   bool meshes = true;                           // ENABLE_FUNCTION_MESH_CONTROLLER
   std::vector<std::string> watched_namespaces;  // empty: all
-  size_t passes_max = 16;                       // objects looked after at the same time
-  int64_t cleanup_deadline_ms = 120'000;        // from deletion; then the finalizer goes, with a warning
+  // Resources looked after at the same time, and writes under way; one pass has at most half of these.
+  size_t passes_max = 16;
+  int64_t cleanup_deadline_ms = 120'000;  // from deletion; then the finalizer goes, with a warning
 };
 
 // Control annotations (upstream's, and ours).
@@ -38,6 +39,11 @@ inline constexpr int64_t kCleanupLastTryMs = 1'000;  // for the try at a cleanup
 inline constexpr int64_t kCleanupTurnMs = 1'000;     // until the next look whether there is room for a cleanup
 inline constexpr size_t kCleanupsMax = 32;           // at the same time
 inline constexpr size_t kMessageMaxBytes = 1024;     // of status.message; kubectl prints it in a column
-inline constexpr int kStepsMax = 24;                 // of one pass; more is a loop
+inline constexpr size_t kStepsMax = 24;              // of one pass; more is a loop
+// Writes that the watches have not told yet; with more, nothing new is begun. A watch that falls behind by
+// kOwnWriteMaxMs would make the operator write on what it no longer knows.
+inline constexpr size_t kUnseenWritesMax = 512;
+inline constexpr int64_t kUnseenLookMs = 20;    // until the next look whether a watch caught up
+inline constexpr size_t kStepsPerChildMax = 4;  // of a mesh, beyond that
 
 }  // namespace fmesh::op

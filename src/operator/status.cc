@@ -25,15 +25,7 @@ constexpr ConditionName kConditions[] = {{"StatefulSet", "StatefulSetReady"},
                                          {"HorizontalPodAutoscaler", "HPAReady"},
                                          {"VerticalPodAutoscaler", "VPAReady"}};
 
-int64_t integer_at(const json::value& value, std::initializer_list<std::string_view> path) {
-  const json::value* at = &value;
-  for (const std::string_view name : path) {
-    const json::object* object = at->if_object();
-    at = object ? object->if_contains(name) : nullptr;
-    if (!at) return 0;
-  }
-  return at->is_int64() ? at->get_int64() : 0;
-}
+constexpr size_t kScratchBytes = 32 * 1024;  // an object as a tree; larger ones take more
 
 std::string selector_text(const model::StringMap& labels) {
   std::string text;
@@ -82,11 +74,10 @@ bool is_marked(const kube::ObjectPtr& object) {
 
 model::ComponentStatus make_component_status(const StatusInput& input) {
   model::ComponentStatus status;
-  const json::value set = input.stateful_set ? input.stateful_set->json() : json::value();
-  const int64_t wanted = integer_at(set, {"spec", "replicas"});
-  const int64_t ready = integer_at(set, {"status", "readyReplicas"});
+  const kube::Object::Counts set = input.stateful_set ? input.stateful_set->counts() : kube::Object::Counts{};
+  const int64_t wanted = set.replicas, ready = set.ready_replicas;
   // Readiness of an older generation says nothing of the pods that are wanted now.
-  const bool rolled = integer_at(set, {"status", "observedGeneration"}) >= integer_at(set, {"metadata", "generation"});
+  const bool rolled = !input.stateful_set || set.observed_generation >= input.stateful_set->generation();
   const bool all_ready = ready >= wanted && rolled;
   bool applied = input.look.problem.empty();
   for (const ConditionName& name : kConditions) {
@@ -161,10 +152,10 @@ model::MeshStatus make_mesh_status(const model::LiveResource& live, const std::v
   return status;
 }
 
-json::value write_status(const model::ComponentStatus& status) {
+json::value to_json(const model::ComponentStatus& status) {
   return model::write(model::struct_info<model::ComponentStatus>(), &status, model::kComponents);
 }
-json::value write_status(const model::MeshStatus& status) {
+json::value to_json(const model::MeshStatus& status) {
   return model::write(model::struct_info<model::MeshStatus>(), &status,
                       static_cast<model::Kinds>(model::Kind::kFunctionMesh));
 }
@@ -191,7 +182,8 @@ std::string settled_status(const json::value& wanted, const json::value* there) 
 }
 
 void note_settled_status(World& world, const json::value& written, const kube::Object& resource) {
-  const json::value now = resource.json();
+  json::monotonic_resource memory(kScratchBytes);
+  const json::value now = resource.json(&memory);
   const json::value* there = now.get_object().if_contains("status");
   if (there && status_differs(written, *there)) {
     world.settled[resource.uid() + "/status"] = settled_status(written, there);

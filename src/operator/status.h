@@ -54,8 +54,8 @@ struct ChildSeen {
 model::MeshStatus make_mesh_status(const model::LiveResource& live, const std::vector<ChildSeen>& children,
                                    bool applied, const std::string& problem);
 
-boost::json::value write_status(const model::ComponentStatus& status);
-boost::json::value write_status(const model::MeshStatus& status);
+boost::json::value to_json(const model::ComponentStatus& status);
+boost::json::value to_json(const model::MeshStatus& status);
 // Both as the API server keeps them: zero and absent are the same.
 bool status_differs(const boost::json::value& wanted, const boost::json::value& live);
 // An older CRD drops our fields from a status. What was `written`, and what the API server made of it, is remembered in

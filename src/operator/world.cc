@@ -28,6 +28,12 @@ kube::Store& World::of(const kube::ResourceType& type) {
   return jobs;
 }
 
+size_t World::unseen() const {
+  size_t count = 0;
+  for (const kube::ResourceType& type : kinds()) count += of(type).unseen();
+  return count;
+}
+
 const std::vector<kube::ResourceType>& World::kinds() {
   static const std::vector<kube::ResourceType> kinds = {kube::kFunction,
                                                         kube::kSource,

@@ -26,6 +26,9 @@ class World {
   // Of the kinds that are `expected`.
   static const std::vector<kube::ResourceType>& kinds();
 
+  // Our own writes that no watch told yet.
+  size_t unseen() const;
+
   // Objects that the API server keeps changing back after our write (another admission controller): the fingerprint of
   // what it made of it, by uid. They are left alone until they change again.
   std::map<std::string, std::string> settled;
