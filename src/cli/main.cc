@@ -7,6 +7,7 @@ int main(int argc, char** argv) {
   // The visible list of verbs.
   constexpr AddCommand kCommands[] = {
       add_run,         //
+      add_instance,    //
       add_new,         //
       add_validate,    //
       add_diff,        //

@@ -2,16 +2,10 @@
 
 #include <fcntl.h>
 #include <malloc.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <latch>
@@ -27,6 +21,7 @@
 #include "local/control_server.h"
 #include "local/file_watch.h"
 #include "local/log_ring.h"
+#include "local/process_events.h"
 #include "local/supervisor.h"
 #include "local/view.h"
 #include "runtime/crash_note.h"
@@ -35,66 +30,6 @@
 
 namespace fmesh::local {
 namespace {
-
-// Tasks for the thread of run(), from any thread.
-class Events {
- public:
-  Events() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~Events() { ::close(fd_); }
-  int fd() const { return fd_; }
-  void post(Task task) {
-    {
-      const std::lock_guard lock(mutex_);
-      tasks_.push_back(std::move(task));
-    }
-    const uint64_t one = 1;
-    static_cast<void>(::write(fd_, &one, sizeof one) == sizeof one);
-  }
-  void run() {
-    uint64_t count = 0;
-    static_cast<void>(::read(fd_, &count, sizeof count) == sizeof count);
-    std::vector<Task> tasks;
-    {
-      const std::lock_guard lock(mutex_);
-      tasks.swap(tasks_);
-    }
-    for (Task& task : tasks) task();
-  }
-
- private:
-  int fd_;
-  std::mutex mutex_;
-  std::vector<Task> tasks_;
-};
-
-// Blocks the ending signals for this thread and those it starts, and gives them out through a descriptor.
-class Signals {
- public:
-  Signals() {
-    sigset_t set;
-    sigemptyset(&set);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
-    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-    ::signal(SIGPIPE, SIG_IGN);
-    fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  }
-  ~Signals() { ::close(fd_); }
-  int fd() const { return fd_; }
-  // True if a signal came that is not the echo of one just seen: a terminal and a parent may both send it.
-  bool take(int64_t now_ms) {
-    signalfd_siginfo info{};
-    bool fresh = false;
-    while (::read(fd_, &info, sizeof info) == sizeof info) {
-      fresh = fresh || !last_ms_ || now_ms - *last_ms_ > kSignalTwiceMs;
-      last_ms_ = last_ms_ && !fresh ? last_ms_ : now_ms;
-    }
-    return fresh;
-  }
-
- private:
-  int fd_ = -1;
-  std::optional<int64_t> last_ms_;
-};
 
 class Host {
  public:
@@ -215,11 +150,11 @@ int Host::run() {
     return kExitBadInput;
   }
   if (!loaded->findings.empty() && start_.restarts == 0) ui_.line(loaded->findings);
-  Status ready = open(*loaded);
-  if (ready) ready = serve();
-  if (!ready) {
-    ui_.line("fmesh: " + ready.error().to_string());
-    return ready.error().kind() == ErrorKind::kFixInput ? kExitBadInput : kExitFailed;
+  Status opened = open(*loaded);
+  if (opened) opened = serve();
+  if (!opened) {
+    ui_.line("fmesh: " + opened.error().to_string());
+    return opened.error().kind() == ErrorKind::kFixInput ? kExitBadInput : kExitFailed;
   }
   control_->post([this, plan = std::move(loaded->plan)]() mutable {
     supervisor_->start(std::move(plan), [this](Status status) {
@@ -235,12 +170,10 @@ int Host::run() {
     }
   }
   while (!ended_) {
-    std::array<pollfd, 2> fds = {pollfd{events_.fd(), POLLIN, 0}, pollfd{signals_.fd(), POLLIN, 0}};
-    const int ready_count = ::poll(fds.data(), fds.size(), ui_.tick ? static_cast<int>(ui_.tick_ms) : -1);
-    if (ready_count < 0 && errno != EINTR) break;
-    if (ready_count == 0) tick();
-    if (fds[0].revents != 0) events_.run();
-    if (fds[1].revents == 0 || !signals_.take(clock_.monotonic_ns() / 1'000'000)) continue;
+    const Ready ready = wait_for(events_, signals_, ui_.tick ? static_cast<int>(ui_.tick_ms) : -1);
+    if (ready.timeout) tick();
+    if (ready.events) events_.run();
+    if (!ready.signals || !signals_.take(clock_.monotonic_ns() / 1'000'000)) continue;
     if (exit_code_) {
       ui_.line("fmesh: ended at once; what was in flight is delivered again at the next start");
       ::_exit(kExitAtOnce);

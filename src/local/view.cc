@@ -45,10 +45,12 @@ const char* kind_of(model::ComponentType type) {
   return type == model::ComponentType::kSource ? "source" : type == model::ComponentType::kSink ? "sink" : "function";
 }
 
-observe::InstanceView to_view(const std::string& component, size_t id, const InstanceStats& stats) {
+}  // namespace
+
+observe::InstanceView instance_view(const std::string& component, int32_t id, const InstanceStats& stats) {
   observe::InstanceView view;
   view.component = component;
-  view.instance_id = static_cast<int32_t>(id);
+  view.instance_id = id;
   view.state = runtime::to_string(stats.state);
   view.last_error = stats.last_error;
   view.received_total = stats.received_total;
@@ -71,7 +73,7 @@ observe::InstanceView to_view(const std::string& component, size_t id, const Ins
   return view;
 }
 
-observe::ComponentView to_view(const ComponentSnapshot& snapshot) {
+observe::ComponentView component_view(const ComponentSnapshot& snapshot) {
   observe::ComponentView view;
   view.name = snapshot.name;
   view.kind = kind_of(snapshot.type);
@@ -100,6 +102,8 @@ observe::ComponentView to_view(const ComponentSnapshot& snapshot) {
   if (snapshot.instances.empty()) view.state = runtime::to_string(InstanceState::kStopped);
   return view;
 }
+
+namespace {
 
 observe::LogEntry to_entry(const runtime::LogLine& line) {
   return {line.time_ms, line.component, line.instance_id, line.level, line.text};
@@ -156,9 +160,9 @@ observe::MeshState View::mesh_now() {
   state.process_cpu_ns = process_cpu_ns();
   state.memory_bytes = process_memory_bytes();
   for (const ComponentSnapshot& component : supervisor_->snapshot()) {
-    state.components.push_back(to_view(component));
+    state.components.push_back(component_view(component));
     for (size_t id = 0; id < component.instances.size(); ++id) {
-      state.instances.push_back(to_view(component.name, id, component.instances[id]));
+      state.instances.push_back(instance_view(component.name, static_cast<int32_t>(id), component.instances[id]));
     }
   }
   return state;

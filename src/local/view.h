@@ -23,6 +23,10 @@ inline constexpr int64_t kRateWindowMinMs = 250;
 inline constexpr int64_t kRateWindowMaxMs = 5'000;
 inline constexpr int32_t kReplicasMax = 1'024;
 
+// Counters as the API shows them.
+observe::InstanceView instance_view(const std::string& component, int32_t id, const runtime::InstanceStats& stats);
+observe::ComponentView component_view(const ComponentSnapshot& snapshot);
+
 class View final : public observe::MeshView {
  public:
   // `supervisor` and `logs` are null if nothing runs. `loop`: for taps and for rates.

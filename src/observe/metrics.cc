@@ -65,12 +65,12 @@ constexpr std::array kInstanceMetrics = {
                    &InstanceView::waiting_retry},
 };
 
-std::string labels_of(const ComponentView& component, int32_t instance_id) {
+std::string labels_of(const ComponentView& component, int32_t instance_id, const std::string& cluster) {
   const size_t second = component.full_name.find('/', component.full_name.find('/') + 1);
   const std::string tenant = component.full_name.substr(0, component.full_name.find('/'));
   return "tenant=\"" + escaped(tenant) + "\",namespace=\"" + escaped(component.full_name.substr(0, second)) +
-         "\",name=\"" + escaped(component.name) + "\",instance_id=\"" + std::to_string(instance_id) +
-         "\",cluster=\"local\",fqfn=\"" + escaped(component.full_name) + "\"";
+         "\",name=\"" + escaped(component.name) + "\",instance_id=\"" + std::to_string(instance_id) + "\",cluster=\"" +
+         escaped(cluster) + "\",fqfn=\"" + escaped(component.full_name) + "\"";
 }
 
 void add_head(std::string& text, const std::string& name, std::string_view help, std::string_view type) {
@@ -163,7 +163,8 @@ std::string metrics_text(const MeshState& state, const std::vector<StreamView>& 
   for (const InstanceView& instance : state.instances) {
     const auto found = components.find(instance.component);
     if (found == components.end()) continue;
-    instances.push_back({&instance, found->second->kind, labels_of(*found->second, instance.instance_id)});
+    instances.push_back(
+        {&instance, found->second->kind, labels_of(*found->second, instance.instance_id, state.cluster)});
   }
   std::string text;
   add_counters(text, instances);

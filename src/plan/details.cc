@@ -422,4 +422,19 @@ model::FunctionDetails make_details(const Component& component, StreamNames stre
   return details;
 }
 
+model::FunctionDetails with_full_names(model::FunctionDetails details) {
+  const auto complete = [](std::string& topic) {
+    if (!topic.empty()) topic = model::full_topic_name(topic);
+  };
+  complete(details.log_topic);
+  if (details.sink) complete(details.sink->topic);
+  if (details.retry_details) complete(details.retry_details->dead_letter_topic);
+  if (!details.source) return details;
+  std::map<std::string, model::ConsumerSpec> inputs;
+  for (auto& [topic, input] : details.source->input_specs)
+    inputs.emplace(input.is_regex_pattern ? topic : model::full_topic_name(topic), std::move(input));
+  details.source->input_specs = std::move(inputs);
+  return details;
+}
+
 }  // namespace fmesh::plan

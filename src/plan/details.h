@@ -12,6 +12,9 @@ namespace fmesh::plan {
 enum class StreamNames { kAsWritten, kFull };
 model::FunctionDetails make_details(const model::Component& component, StreamNames names);
 
+// The same details with full stream names, for an instance that was given them as a pod is.
+model::FunctionDetails with_full_names(model::FunctionDetails details);
+
 // Where records go that failed maxMessageRetry times; empty: nowhere.
 // With a subscription name and no deadLetterTopic it is Pulsar's own choice, <topic>-<subscription>-DLQ of each input.
 std::vector<std::string> dead_letter_topics(const model::Component& component);

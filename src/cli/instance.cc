@@ -1,0 +1,179 @@
+// fmesh instance: one instance of one component, as a pod runs it. The flags are those of Pulsar's own instances, so
+// that both are started alike.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+
+#include "base/disk.h"
+#include "cli/command.h"
+#include "cli/control.h"
+#include "cli/units.h"
+#include "local/instance_host.h"
+#include "model/host.h"
+#include "observe/json.h"
+#include "plan/details.h"
+#include "stream/changelog/changelog_client.h"
+#include "stream/log/log.h"
+
+namespace fmesh::cli {
+namespace {
+
+constexpr const char* kDefaultCacheDirectory = "/tmp/fmesh-libraries";
+constexpr std::uintmax_t kDetailsFileMaxBytes = 4 * 1024 * 1024;
+
+struct InstanceFlags {
+  std::string details, runs, library, data_directory, bind_address = "127.0.0.1", drain_limit;
+  std::string cache_directory = kDefaultCacheDirectory, cluster = "local";
+  int instance_id = -1, metrics_port = 0;
+  bool no_restart = false;
+};
+
+// The JSON itself, or with an @ the file that holds it. A shell's single quotes around it are taken off, as Pulsar's
+// instances do.
+Result<model::FunctionDetails> read_details(std::string text) {
+  std::string where = "--function_details";
+  if (text.starts_with('@')) {
+    where = text.substr(1);
+    std::error_code code;
+    const auto size = std::filesystem::file_size(where, code);
+    if (code) return fail(ErrorKind::kFixInput, where + ": " + code.message());
+    if (size > kDetailsFileMaxBytes) {
+      return fail(ErrorKind::kFixInput,
+                  where + ": " + std::to_string(size) + " bytes; function details have at most 4 MiB");
+    }
+    std::ifstream file(where);
+    text.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  if (text.size() >= 2 && text.starts_with('\'') && text.ends_with('\'')) text = text.substr(1, text.size() - 2);
+  auto details = model::parse_function_details(text);
+  if (!details) return fail(details.error().within(where));
+  return plan::with_full_names(std::move(*details));
+}
+
+bool is_builtin_function(std::string_view name) {
+  const auto names = model::BuiltinNames().functions;
+  return std::ranges::find(names, name) != names.end();
+}
+
+Result<model::HostKind> choose_host(const InstanceFlags& flags, const model::FunctionDetails& details) {
+  using model::HostKind;
+  if (flags.runs == "source") return HostKind::kSource;
+  if (flags.runs == "sink") return HostKind::kSink;
+  if (flags.runs == "builtin") return HostKind::kBuiltin;
+  if (flags.runs == "native") return HostKind::kNative;
+  if (flags.runs == "python") return HostKind::kPython;
+  if (details.source && !details.source->builtin.empty()) return HostKind::kSource;
+  if (details.sink && !details.sink->builtin.empty()) return HostKind::kSink;
+  const std::string extension = std::filesystem::path(flags.library).extension();
+  if (extension == ".so") return HostKind::kNative;
+  if (extension == ".py" || extension == ".zip" || extension == ".whl") return HostKind::kPython;
+  if (flags.library.empty() && is_builtin_function(details.class_name)) return HostKind::kBuiltin;
+  return fail(ErrorKind::kFixInput,
+              "nothing says what runs " + details.fully_qualified_name() +
+                  ": give --library FILE (.so, .py, .zip, .whl), a connector in source.builtin or sink.builtin, or one "
+                  "of the built-in functions as className; --runs names it outright");
+}
+
+// Kubernetes gives secrets as variables of their names.
+std::map<std::string, std::string> secrets_of(const model::FunctionDetails& details) {
+  std::map<std::string, std::string> secrets;
+  const auto map = observe::parse_json(details.secrets_map.empty() ? "{}" : details.secrets_map);
+  if (!map || !map->is_object()) return secrets;
+  for (const auto& [name, reference] : map->get_object()) {
+    if (const char* value = std::getenv(std::string(name).c_str())) secrets[std::string(name)] = value;
+  }
+  return secrets;
+}
+
+// "orders-3" is instance 3 of a StatefulSet.
+int instance_of_pod() {
+  const char* pod = std::getenv("POD_NAME");
+  if (pod == nullptr) return -1;
+  const std::string name = pod;
+  const size_t dash = name.rfind('-');
+  const std::string digits = dash == std::string::npos ? "" : name.substr(dash + 1);
+  if (digits.empty() || digits.size() > 9 || !std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; }))
+    return -1;
+  return std::stoi(digits);
+}
+
+Result<model::InstanceSpec> make_spec(const InstanceFlags& flags) {
+  model::InstanceSpec spec;
+  FMESH_TRY(spec.details, read_details(flags.details));
+  FMESH_TRY(spec.host, choose_host(flags, spec.details));
+  spec.component = spec.details.name;
+  std::error_code code;
+  spec.base_directory = std::filesystem::current_path(code).string();
+  if (!flags.library.empty()) spec.library_path = std::filesystem::absolute(flags.library, code).lexically_normal();
+  spec.secrets = secrets_of(spec.details);
+  spec.instance_id = flags.instance_id >= 0 ? flags.instance_id : instance_of_pod();
+  if (spec.instance_id < 0) {
+    return fail(ErrorKind::kFixInput, "which instance is this? Give --instance_id N, or POD_NAME ending in -N");
+  }
+  spec.instance_count = std::max(1, spec.details.parallelism);
+  return spec;
+}
+
+Result<std::unique_ptr<stream::Client>> open_log(const std::string& directory, const Clock& clock) {
+  static const std::unique_ptr<Disk> disk = make_posix_disk();
+  stream::log::LogOptions options;
+  options.directory = directory;
+  FMESH_TRY(auto log, stream::log::Log::open(*disk, clock, std::move(options)));
+  return log;
+}
+
+int run(const InstanceFlags& flags) {
+  local::InstanceHostOptions options;
+  auto spec = make_spec(flags);
+  if (!spec) return report(spec.error());
+  options.spec = std::move(*spec);
+  options.cache_directory = flags.cache_directory;
+  options.cluster = flags.cluster;
+  if (!flags.drain_limit.empty()) {
+    const auto limit = parse_duration_ms(flags.drain_limit);
+    if (!limit) return report(limit.error().within("--drain-limit"));
+    options.drain_limit_ms = *limit;
+  }
+  if (flags.metrics_port > 0) options.http_address = flags.bind_address + ":" + std::to_string(flags.metrics_port);
+  options.open_streams = [&flags](const Clock& clock, Loop&) { return open_log(flags.data_directory, clock); };
+  const auto line = [](const std::string& text) {
+    std::fprintf(stderr, "%s%s", text.c_str(), text.ends_with('\n') ? "" : "\n");
+  };
+  const auto host = [&](const local::HostStart& start) { return local::run_instance_host(options, start, line); };
+  if (flags.no_restart) return host(local::HostStart{});
+  return local::run_with_parent(host, {});
+}
+
+}  // namespace
+
+void add_instance(CLI::App& app, Exit& exit) {
+  auto* verb = app.add_subcommand("instance", "Run one instance of a component, as a pod does");
+  const auto flags = std::make_shared<InstanceFlags>();
+  verb->add_option("--function_details", flags->details, "Pulsar's FunctionDetails as JSON, or @FILE with them")
+      ->required()
+      ->type_name("JSON");
+  verb->add_option("--instance_id", flags->instance_id, "Which instance this is (default: the end of $POD_NAME)")
+      ->check(CLI::Range(0, 999'999'999));
+  verb->add_option("--library,--jar,--py", flags->library, "The function: a library (.so) or Python (.py, .zip, .whl)")
+      ->type_name("FILE");
+  verb->add_option("--runs", flags->runs, "What runs it, where details and file do not say")
+      ->check(CLI::IsMember({"native", "builtin", "python", "source", "sink"}));
+  verb->add_option("--data-dir", flags->data_directory, "Streams in the embedded log of this folder")->type_name("DIR");
+  verb->add_option("--metrics_port", flags->metrics_port, "Serve /metrics, /healthz, /readyz and /status on this port")
+      ->check(CLI::Range(0, 65'535));
+  verb->add_option("--cluster_name", flags->cluster, "The Pulsar cluster, a label of the metrics")
+      ->capture_default_str();
+  verb->add_option("--bind-address", flags->bind_address, "The address of that port")->capture_default_str();
+  verb->add_option("--drain-limit", flags->drain_limit, "How long ending may take (default 20s)")->type_name("TIME");
+  verb->add_option("--cache-dir", flags->cache_directory, "For copies of function libraries")->capture_default_str();
+  verb->add_flag("--no-restart", flags->no_restart, "One process, no parent that restarts it after a crash");
+  verb->callback([flags, &exit] { exit.code = run(*flags); });
+}
+
+}  // namespace fmesh::cli
