@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from kube_case import GROUP, KubeCase, Refused, testbed
+from kube_case import FMESH, GROUP, KubeCase, Refused, testbed
 
 CONFIGURATIONS = {"mutate": "function-mesh-mutating-webhook-configuration",
                   "validate": "function-mesh-validating-webhook-configuration"}
@@ -122,6 +122,22 @@ class WebhookTest(KubeCase):
         self.apply(mesh("m", item("a")))
         done = self.apply(mesh("m", item("a"), item("b", logTopic="q://")), code=1)
         self.assertIn("spec.functions[1].logTopic", done.stderr)
+
+    def test_diff_fills_in_what_admission_does(self):
+        self.start_and_wait()
+        resources = [component("Function", "plain"), mesh("m", item("a"))]
+        text = "\n---\n".join(json.dumps(resource) for resource in resources)
+        self.apply(resources)
+
+        def differences():
+            done = subprocess.run([FMESH, "diff", "-", "--kubeconfig", str(self.cluster.kubeconfig("admin")), "-n", self.namespace],
+                                  input=text, capture_output=True, text=True, timeout=60)
+            return [line for line in done.stdout.splitlines() if not line.startswith(" ")]
+
+        self.wait_until(lambda: self.get("StatefulSet", "m-a-function") and self.get("Service", "m-a-function-headless"), "all is made")
+        self.wait_until(lambda: differences() == [], "nothing differs")
+        limits = self.get("StatefulSet", "plain-function")["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
+        self.assertEqual(limits["memory"], "1Gi")
 
     def test_a_refused_resource_shows_all_errors(self):
         self.start_and_wait()

@@ -4,7 +4,6 @@
 
 #include <boost/json.hpp>
 #include <set>
-#include <tuple>
 
 #include "model/defaults.h"
 
@@ -19,7 +18,8 @@ class SetRenderer {
       : resources_(resources),
         options_(options.cluster),
         name_space_(options.name_space),
-        admitted_(options.admitted) {}
+        admitted_(options.admitted),
+        sizes_(options.sizes) {}
 
   Rendered run() {
     find_last();
@@ -46,6 +46,8 @@ class SetRenderer {
   model::Component as_written(const model::Component& component) const {
     model::Component out = model::without_defaults(component);
     out.metadata.name_space = space(component.metadata);
+    const auto size = sizes_.find({out.kind, out.metadata.name_space, out.metadata.name});
+    if (size != sizes_.end()) out.spec.replicas = size->second;
     return out;
   }
 
@@ -116,9 +118,10 @@ class SetRenderer {
   const ClusterOptions& options_;
   const std::string& name_space_;
   const bool admitted_;
+  const std::map<ComponentName, int32_t>& sizes_;
   std::map<Name, const model::Mesh*> last_mesh_;
   std::map<Name, const model::BackendConfig*> last_config_;
-  std::map<std::tuple<model::Kind, std::string, std::string>, const model::Component*> last_component_;
+  std::map<ComponentName, const model::Component*> last_component_;
   Rendered out_;
 };
 

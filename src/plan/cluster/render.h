@@ -3,7 +3,9 @@
 #pragma once
 
 #include <boost/json/array.hpp>
+#include <map>
 #include <string>
+#include <tuple>
 
 #include "plan/cluster/cluster_plan.h"
 
@@ -11,10 +13,14 @@ namespace fmesh::plan {
 
 inline constexpr const char* kUidPlaceholder = "{uid}";  // there is no resource yet that has one
 
+// Kind, namespace and name of a Function, Source or Sink.
+using ComponentName = std::tuple<model::Kind, std::string, std::string>;
+
 struct RenderOptions {
   ClusterOptions cluster{};
-  std::string name_space = "default";  // of resources that name none
-  bool admitted = false;               // specs have what admission fills in; else they are as written
+  std::string name_space = "default";        // of resources that name none
+  bool admitted = false;                     // specs have what admission fills in; else they are as written
+  std::map<ComponentName, int32_t> sizes{};  // replicas that the cluster has and the files do not decide
 };
 
 struct Rendered {

@@ -113,6 +113,13 @@ TEST(RenderSet, AdmittedResourcesHaveWhatAdmissionFillsIn) {
             R"({"limits":{"cpu":"1","memory":"1Gi"},"requests":{"cpu":"1","memory":"1Gi"}})");
 }
 
+TEST(RenderSet, TheClusterMayKnowTheSize) {
+  const Rendered rendered =
+      render(function("a") + function("b"), {.sizes = {{{model::Kind::kFunction, "default", "b"}, 4}}});
+  EXPECT_EQ(text_at(rendered.objects, "/0/spec/replicas"), "1");
+  EXPECT_EQ(text_at(rendered.objects, "/2/spec/replicas"), "4");
+}
+
 TEST(RenderSet, ResourcesWithoutNamespaceAreInTheOneAskedFor) {
   EXPECT_EQ(list(render(function("a"), {.name_space = "mine"})),
             "StatefulSet/mine/a-function Service/mine/a-function-headless");
