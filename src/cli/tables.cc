@@ -54,7 +54,8 @@ bool is_number(std::string_view text) {
   return !text.empty() && (std::isdigit(static_cast<unsigned char>(text[0])) != 0 || text == "-");
 }
 
-// Control characters of data do not reach the terminal.
+}  // namespace
+
 std::string harmless(std::string_view text) {
   std::string kept;
   for (const char c : text) {
@@ -67,6 +68,8 @@ std::string harmless(std::string_view text) {
   }
   return kept;
 }
+
+namespace {
 
 std::string_view colour_of(const std::string& state) {
   if (state == "running" || state == "finished") return kGreen;

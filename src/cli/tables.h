@@ -27,6 +27,9 @@ std::string render_log_line(const observe::LogEntry& line, bool colours);
 // "key  {"a":1}" with what else there is; one line.
 std::string render_record(const observe::RecordLine& record, bool with_topic);
 
+// Control characters as "\\x1b", so that none of someone else's text reaches the terminal.
+std::string harmless(std::string_view text);
+
 // Columns that `text` takes on a terminal: UTF-8 is counted by characters, colours not at all.
 size_t shown_width(std::string_view text);
 

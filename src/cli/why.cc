@@ -11,6 +11,7 @@
 #include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/tables.h"
 #include "kube/json.h"
 #include "operator/world.h"
 #include "plan/cluster/cluster_plan.h"
@@ -20,7 +21,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr size_t kLogLineMaxCharacters = 400;
+constexpr int kLogLines = 200;  // of a container: a Java stack is long
 
 struct WhyArguments {
   std::string what;
@@ -52,13 +53,6 @@ std::vector<json::value> items_of(const json::value& list) {
                                     : std::vector<json::value>();
 }
 
-std::string last_line(const std::string& log) {
-  std::string text = log;
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  const size_t at = text.rfind('\n');
-  return (at == std::string::npos ? text : text.substr(at + 1)).substr(0, kLogLineMaxCharacters);
-}
-
 class Asker {
  public:
   explicit Asker(ClusterSession& session) : session_(session) {}
@@ -87,9 +81,7 @@ class Asker {
     facts.events = items_of(said);
     for (const op::LogWanted& wanted : op::logs_wanted(facts.pods)) read_log(wanted, facts);
     const op::WhyAnswer answer = op::why(facts);
-    for (size_t i = 0; i < answer.lines.size(); ++i) {
-      fmt::print("{}{}{}\n", indent, i == 0 ? "" : "  ", answer.lines[i]);
-    }
+    print(answer, indent);
     return answer.ready;
   }
 
@@ -99,12 +91,10 @@ class Asker {
       return fail(ErrorKind::kFixInput,
                   fmt::format("there is no FunctionMesh {} in namespace {}", name, session_.name_space()));
     }
-    fmt::print(
-        "FunctionMesh {}: {} components ready. {}\n", name,
-        kube::string_at(*found, {"status", "ready"}).empty() ? "no" : kube::string_at(*found, {"status", "ready"}),
-        kube::string_at(*found, {"status", "message"}));
+    const op::WhyAnswer answer = op::why_mesh(*found);
+    print(answer, "");
     const std::string uid(kube::string_at(*found, {"metadata", "uid"}));
-    bool all = true;
+    bool all = answer.ready;
     for (const kube::ResourceType* type : {&kube::kSource, &kube::kFunction, &kube::kSink}) {
       kube::ListOptions options;
       options.name_space = session_.name_space();
@@ -121,14 +111,20 @@ class Asker {
   }
 
  private:
+  static void print(const op::WhyAnswer& answer, const std::string& indent) {
+    for (size_t i = 0; i < answer.lines.size(); ++i) {
+      fmt::print("{}{}{}\n", indent, i == 0 ? "" : "  ", harmless(answer.lines[i]));
+    }
+  }
+
   void read_log(const op::LogWanted& wanted, op::WhyFacts& facts) {
     kube::Request request;
-    request.target = fmt::format("/api/v1/namespaces/{}/pods/{}/log?container={}&tailLines=1{}",
-                                 kube::percent_encode(session_.name_space()), kube::percent_encode(wanted.pod),
-                                 kube::percent_encode(wanted.container), wanted.previous ? "&previous=true" : "");
+    request.target =
+        fmt::format("/api/v1/namespaces/{}/pods/{}/log?container={}&tailLines={}{}",
+                    kube::percent_encode(session_.name_space()), kube::percent_encode(wanted.pod),
+                    kube::percent_encode(wanted.container), kLogLines, wanted.previous ? "&previous=true" : "");
     const auto answer = session_.ask(request);
-    if (answer && answer->status == 200)
-      facts.last_lines[wanted.pod + "/" + wanted.container] = last_line(answer->body);
+    if (answer && answer->status == 200) facts.logs[wanted.pod + "/" + wanted.container] = answer->body;
   }
 
   ClusterSession& session_;
@@ -140,8 +136,11 @@ Result<bool> answer_why(const WhyArguments& arguments) {
     return fail(ErrorKind::kFixInput, fmt::format("{}: expected KIND/NAME, such as function/enrich", arguments.what));
   }
   FMESH_TRY(const kube::ResourceType* type, type_named(arguments.what.substr(0, slash)));
-  FMESH_TRY(auto session, ClusterSession::open(arguments.cluster));
   const std::string name = arguments.what.substr(slash + 1);
+  if (name.empty() || name.find('/') != std::string::npos) {
+    return fail(ErrorKind::kFixInput, fmt::format("{}: expected KIND/NAME, such as function/enrich", arguments.what));
+  }
+  FMESH_TRY(auto session, ClusterSession::open(arguments.cluster));
   Asker asker(*session);
   return *type == kube::kFunctionMesh ? asker.mesh(name) : asker.component(*type, name, "");
 }

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <set>
+#include <sstream>
 
 #include "operator/settings.h"
 
@@ -82,9 +82,74 @@ const json::value* terminated(const json::value& status) {
   return at(status, {"lastState", "terminated"});
 }
 
+bool says_broker_is_away(std::string_view line) {
+  return contains_any(line, {"UnknownHostException", "no such host", "Name or service not known", "Connection refused",
+                             "connection refused", "ConnectException", "Timeout exceeded", "dial tcp"});
+}
+bool says_broker_refuses(std::string_view line) {
+  return contains_any(line, {"AuthenticationException", "AuthorizationException", "Unauthorized", "not authorized"});
+}
+
+constexpr size_t kLogLineMaxBytes = 400;  // a person reads it in a terminal
+constexpr size_t kFreshLines = 5;         // of the log of a container that runs: what stands further up may be over
+
+// At the end of a character.
+std::string_view cut(std::string_view line) {
+  if (line.size() <= kLogLineMaxBytes) return line;
+  size_t end = kLogLineMaxBytes;
+  while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xc0) == 0x80) --end;
+  return line.substr(0, end);
+}
+
+// Without empty lines and the frames of a Java stack.
+std::vector<std::string> lines_of(const std::string& log) {
+  std::vector<std::string> out;
+  std::istringstream stream(log);
+  for (std::string line; std::getline(stream, line);) {
+    const size_t begin = line.find_first_not_of(" \t\r");
+    if (begin == std::string::npos) continue;
+    const std::string_view said = std::string_view(line).substr(begin);
+    if (begin > 0 && (said.starts_with("at ") || said.starts_with("... "))) continue;
+    out.emplace_back(cut(said.substr(0, said.find_last_not_of(" \t\r") + 1)));
+  }
+  return out;
+}
+
+bool ended_well(const json::value& status) {
+  const json::value* end = at(status, {"state", "terminated"});
+  return end && number(*end, {"exitCode"}) == 0;
+}
+
 class PodQuestion {
  public:
   PodQuestion(const WhyFacts& facts, const json::value& pod) : facts_(facts), pod_(pod), name_(name_of(pod)) {}
+
+  // Of a pod that is ready: containers that ended before and may do so again, or say that the broker is away.
+  std::vector<std::string> doubts() const {
+    std::vector<std::string> lines;
+    for (const Container& container : containers_of(pod_)) {
+      const json::value& status = *container.status;
+      const json::value* end = at(status, {"lastState", "terminated"});
+      if (container.init) continue;
+      const std::string name = text(status, {"name"});
+      if (!end) {
+        const std::vector<std::string> log = log_of(name);
+        std::vector<std::string> found;
+        if (add_broker(found, log, kFreshLines)) {
+          lines.push_back(fmt::format("the log of container {} of pod {} ends with: {}", name, name_, log.back()));
+          lines.insert(lines.end(), found.begin(), found.end());
+        }
+        continue;
+      }
+      const std::string reason = text(*end, {"reason"});
+      lines.push_back(fmt::format(
+          "container {} of pod {} was started again {} times; at {} it ended with exit code {}{}", name, name_,
+          number(status, {"restartCount"}, 1), text(*end, {"finishedAt"}), number(*end, {"exitCode"}),
+          reason.empty() || reason == "Error" || reason == "Completed" ? "" : " (" + reason + ")"));
+      add_log(lines, name);
+    }
+    return lines;
+  }
 
   // Empty if the pod is ready.
   std::vector<std::string> ask() const {
@@ -117,23 +182,32 @@ class PodQuestion {
                         reason.empty() ? "" : fmt::format(" ({}: {})", reason, text(pod_, {"status", "message"})))};
   }
 
-  std::string last_line(const std::string& container) const {
-    const auto found = facts_.last_lines.find(name_ + "/" + container);
-    return found == facts_.last_lines.end() ? std::string() : found->second;
+  std::vector<std::string> log_of(const std::string& container) const {
+    const auto found = facts_.logs.find(name_ + "/" + container);
+    return found == facts_.logs.end() ? std::vector<std::string>() : lines_of(found->second);
   }
 
+  // The last thing that was said, and what in it points at the broker.
   void add_log(std::vector<std::string>& lines, const std::string& container) const {
-    const std::string line = last_line(container);
-    if (line.empty()) return;
-    lines.push_back(fmt::format("its last log line: {}", line));
-    if (contains_any(line, {"UnknownHostException", "no such host", "Name or service not known", "Connection refused",
-                            "connection refused", "ConnectException", "Timeout exceeded", "lookup"})) {
-      lines.push_back(
-          "it does not reach the broker: check brokerServiceURL in the ConfigMap of spec.pulsar.pulsarConfig");
+    const std::vector<std::string> log = log_of(container);
+    if (log.empty()) return;
+    lines.push_back(fmt::format("its last log line: {}", log.back()));
+    add_broker(lines, log, log.size());
+  }
+
+  // Looks at the last `count` lines.
+  static bool add_broker(std::vector<std::string>& lines, const std::vector<std::string>& log, size_t count) {
+    for (size_t back = 1; back <= std::min(count, log.size()); ++back) {
+      const std::string& line = log[log.size() - back];
+      const bool away = says_broker_is_away(line);
+      if (!away && !says_broker_refuses(line)) continue;
+      if (back > 1) lines.push_back(fmt::format("before that: {}", line));
+      lines.emplace_back(
+          away ? "it does not reach the broker: check brokerServiceURL in the ConfigMap of spec.pulsar.pulsarConfig"
+               : "the broker refuses it: check spec.pulsar.authConfig or spec.pulsar.authSecret");
+      return true;
     }
-    if (contains_any(line, {"AuthenticationException", "AuthorizationException", "Unauthorized", "not authorized"})) {
-      lines.push_back("the broker refuses it: check spec.pulsar.authConfig or spec.pulsar.authSecret");
-    }
+    return false;
   }
 
   std::vector<std::string> about(const Container& container) const {
@@ -153,8 +227,9 @@ class PodQuestion {
               "make what is missing: the pulsarConfig ConfigMap, a Secret of secretsMap or authSecret, or its key"};
     }
     const json::value* end = terminated(status);
-    const bool crashed = reason == "CrashLoopBackOff" || reason == "RunContainerError" ||
-                         (end && number(*end, {"exitCode"}) != 0 && !at(status, {"state", "running"}));
+    // A component runs for ever, so any end is one too many; Java instances end with 0 when they lose the broker.
+    const bool ended = end && !at(status, {"state", "running"}) && (!container.init || number(*end, {"exitCode"}) != 0);
+    const bool crashed = reason == "CrashLoopBackOff" || reason == "RunContainerError" || ended;
     if (crashed) return crash(which, name, end, why_text);
     if (reason == "PodInitializing" || reason == "ContainerCreating") {
       std::vector<std::string> lines = starting();
@@ -181,9 +256,9 @@ class PodQuestion {
       return lines;
     }
     const std::string end_reason = text(*end, {"reason"});
-    lines.push_back(fmt::format("{} ended with exit code {}{} and is started again and again", which,
-                                number(*end, {"exitCode"}),
-                                end_reason.empty() || end_reason == "Error" ? "" : " (" + end_reason + ")"));
+    lines.push_back(fmt::format(
+        "{} ended with exit code {}{} and is started again and again", which, number(*end, {"exitCode"}),
+        end_reason.empty() || end_reason == "Error" || end_reason == "Completed" ? "" : " (" + end_reason + ")"));
     if (end_reason == "OOMKilled") lines.push_back("it needs more memory: raise spec.resources.limits.memory");
     const std::string said = text(*end, {"message"});
     if (!said.empty()) lines.push_back("it said: " + said);
@@ -230,9 +305,9 @@ std::vector<std::string> about_resource(const WhyFacts& facts) {
   const std::string reason = text(resource, {"status", "reason"});
   const std::string message = text(resource, {"status", "message"});
   if (!status || (number(*status, {"observedGeneration"}) == 0 && message.empty())) {
-    return {
-        fmt::format("no operator has looked at {} {} yet", kind, name),
-        "see that one runs and watches this namespace: kubectl get pods -A -l app.kubernetes.io/name=fmesh-operator"};
+    return {fmt::format("no operator has looked at {} {} yet", kind, name),
+            "see that one runs and watches this namespace: kubectl get pods -A -l "
+            "app.kubernetes.io/name=function-mesh-operator"};
   }
   if (reason == "Invalid" || reason == "Blocked" || reason == "NotCreated") return {message};
   if (number(*status, {"observedGeneration"}) != generation) {
@@ -249,11 +324,9 @@ std::vector<LogWanted> logs_wanted(const std::vector<json::value>& pods) {
   for (const json::value& pod : pods) {
     for (const Container& container : containers_of(pod)) {
       const json::value& status = *container.status;
-      const json::value* ready = at(status, {"ready"});
-      if (ready && ready->is_bool() && ready->get_bool()) continue;
       const bool ran_before = at(status, {"lastState", "terminated"}) != nullptr;
       const bool has_run = ran_before || at(status, {"state", "running"}) || at(status, {"state", "terminated"});
-      if (!has_run) continue;
+      if (!has_run || out.size() == kLogsMax || (container.init && ended_well(status))) continue;
       const bool previous = ran_before && !at(status, {"state", "terminated"});
       out.push_back({name_of(pod), text(status, {"name"}), previous});
     }
@@ -289,7 +362,19 @@ WhyAnswer why(const WhyFacts& facts) {
   if (!text(facts.resource, {"status", "pendingChange"}).empty()) {
     answer.lines.push_back(text(facts.resource, {"status", "message"}));
   }
+  for (const json::value& pod : facts.pods) {
+    for (std::string& line : PodQuestion(facts, pod).doubts()) answer.lines.push_back(std::move(line));
+  }
   return answer;
+}
+
+WhyAnswer why_mesh(const json::value& mesh) {
+  WhyFacts facts;
+  facts.resource = mesh;
+  if (std::vector<std::string> lines = about_resource(facts); !lines.empty()) return {false, std::move(lines)};
+  const std::string reason = text(mesh, {"status", "reason"});
+  return {reason == "Ready",
+          {fmt::format("FunctionMesh {}: {} components ready", name_of(mesh), text(mesh, {"status", "ready"}))}};
 }
 
 }  // namespace fmesh::op

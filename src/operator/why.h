@@ -14,8 +14,8 @@ struct WhyFacts {
   boost::json::value resource;
   boost::json::value stateful_set;
   std::vector<boost::json::value> pods;
-  std::vector<boost::json::value> events;         // of the StatefulSet and the pods, any order
-  std::map<std::string, std::string> last_lines;  // "pod/container" -> last line of the log of its last run
+  std::vector<boost::json::value> events;   // of the StatefulSet and the pods, any order
+  std::map<std::string, std::string> logs;  // "pod/container" -> last lines of the log, of logs_wanted()
 };
 
 struct WhyAnswer {
@@ -25,12 +25,17 @@ struct WhyAnswer {
 
 WhyAnswer why(const WhyFacts& facts);
 
-// Containers whose last log line would help, as (pod, container, of the run before).
+// The same for a FunctionMesh: what is said of itself, before its components are asked one by one.
+WhyAnswer why_mesh(const boost::json::value& mesh);
+
+// Containers whose log would help, as (pod, container, of the run before). A container that says nothing of its
+// readiness counts as ready, so those are asked, too.
 struct LogWanted {
   std::string pod, container;
   bool previous = false;
   bool operator==(const LogWanted&) const = default;
 };
+inline constexpr size_t kLogsMax = 20;  // containers; each is a request
 std::vector<LogWanted> logs_wanted(const std::vector<boost::json::value>& pods);
 
 }  // namespace fmesh::op

@@ -114,12 +114,90 @@ TEST(Why, SaysReadyWhenItIs) {
   EXPECT_THAT(why(facts).lines, ElementsAre("Function f is ready: 1 of 1 pods"));
 }
 
+WhyAnswer about_ready(const char* container, std::map<std::string, std::string> logs) {
+  const std::string pod =
+      R"({"metadata":{"name":"p"},"status":{"phase":"Running","containerStatuses":[)" + std::string(container) + "]}}";
+  return why(WhyFacts{seen_function(), set_of(1, 1), {json::parse(pod)}, {}, std::move(logs)});
+}
+
+TEST(Why, AContainerThatIsStartedAgainAndAgainIsToldWhileItRuns) {
+  const WhyAnswer answer = about_ready(R"({"name":"c","ready":true,"restartCount":3,"state":{"running":{}},
+      "lastState":{"terminated":{"exitCode":1,"reason":"Error","finishedAt":"2026-01-01T00:00:00Z"}}})",
+                                       {{"p/c", "first\n  at a.B.run(B.java)\n"}});
+  EXPECT_TRUE(answer.ready);
+  EXPECT_THAT(
+      answer.lines,
+      ElementsAre("Function f is ready: 1 of 1 pods",
+                  "container c of pod p was started again 3 times; at 2026-01-01T00:00:00Z it ended with exit code 1",
+                  "its last log line: first"));
+}
+
+TEST(Why, AContainerWithoutProbesThatDoesNotReachTheBrokerIsTold) {
+  const char* running = R"({"name":"c","ready":true,"restartCount":0,"state":{"running":{}}})";
+  const WhyAnswer answer = about_ready(running, {{"p/c", "start\nConnectException: a:6650\nretry\n"}});
+  EXPECT_TRUE(answer.ready);
+  EXPECT_THAT(answer.lines,
+              ElementsAre("Function f is ready: 1 of 1 pods", "the log of container c of pod p ends with: retry",
+                          "before that: ConnectException: a:6650", HasSubstr("does not reach the broker")));
+  // What stands further up is over.
+  EXPECT_EQ(about_ready(running, {{"p/c", "ConnectException\n1\n2\n3\n4\n5\n"}}).lines.size(), 1U);
+}
+
+TEST(Why, TheReasonOfACrashIsFoundAboveTheStack) {
+  const std::string all = about(
+      R"({"metadata":{"name":"p"},"status":{"phase":"Running","containerStatuses":[{"name":"c","ready":false,
+          "state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"exitCode":1}}}]}})",
+      {},
+      {{"p/c",
+        "Caused by: java.net.UnknownHostException: broker\n\tat a.B.c(B.java:1)\n\t... 3 more\nshutting down\n\n"}});
+  EXPECT_THAT(all, HasSubstr("its last log line: shutting down\n"));
+  EXPECT_THAT(all, HasSubstr("before that: Caused by: java.net.UnknownHostException: broker\n"));
+  EXPECT_THAT(all, HasSubstr("check brokerServiceURL"));
+}
+
+TEST(Why, AnEndWithoutAnErrorIsOneToo) {
+  const std::string all = about(
+      R"({"metadata":{"name":"p"},"status":{"phase":"Running","containerStatuses":[{"name":"c","ready":false,
+          "state":{"terminated":{"exitCode":0,"reason":"Completed"}}}]}})",
+      {}, {{"p/c", "WARN Connection refused: /10.0.0.1:6650\nClient closing\n"}});
+  EXPECT_THAT(all, HasSubstr("container c of pod p ended with exit code 0 and is started again and again\n"
+                             "its last log line: Client closing\nbefore that: WARN Connection refused"));
+  EXPECT_THAT(all, HasSubstr("it does not reach the broker"));
+}
+
+TEST(Why, LongLinesAreCutAtACharacter) {
+  std::string line = "x";
+  while (line.size() < 600) line += "ü";
+  const std::string all = about(
+      R"({"metadata":{"name":"p"},"status":{"phase":"Running","containerStatuses":[{"name":"c","ready":false,
+          "state":{"terminated":{"exitCode":1}}}]}})",
+      {}, {{"p/c", line}});
+  EXPECT_THAT(all, HasSubstr("line: " + line.substr(0, 399) + "\n"));
+}
+
+TEST(Why, AMeshSaysWhatIsInItsOwnWay) {
+  const auto lines = [](const char* mesh) { return why_mesh(json::parse(mesh)).lines; };
+  EXPECT_THAT(lines(R"({"kind":"FunctionMesh","metadata":{"name":"m","generation":1}})"),
+              ElementsAre(HasSubstr("no operator has looked at FunctionMesh m yet"), HasSubstr("kubectl get pods")));
+  EXPECT_THAT(lines(R"({"kind":"FunctionMesh","metadata":{"name":"m","generation":1,
+                        "annotations":{"compute.functionmesh.io/managed":"false"}}})"),
+              ElementsAre(HasSubstr("no operator looks after it")));
+  EXPECT_THAT(lines(R"({"kind":"FunctionMesh","metadata":{"name":"m","generation":1},
+                        "status":{"reason":"Invalid","message":"two Functions of the mesh have the name a; rename one"}})"),
+              ElementsAre(HasSubstr("two Functions of the mesh")));
+  const WhyAnswer answer = why_mesh(json::parse(R"({"kind":"FunctionMesh","metadata":{"name":"m","generation":1},
+                        "status":{"observedGeneration":1,"reason":"ComponentsNotReady","ready":"1/2"}})"));
+  EXPECT_FALSE(answer.ready);
+  EXPECT_THAT(answer.lines, ElementsAre("FunctionMesh m: 1/2 components ready"));
+}
+
 TEST(Why, AsksForTheLogOfTheRunBefore) {
-  const json::value pod =
-      json::parse(R"({"metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"c","ready":false,
+  const json::value pod = json::parse(R"({"metadata":{"name":"p"},"status":{
+      "initContainerStatuses":[{"name":"i","ready":true,"state":{"terminated":{"exitCode":0}}}],
+      "containerStatuses":[{"name":"c","ready":false,
       "state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"exitCode":1}}},
-      {"name":"d","ready":true,"state":{"running":{}}}]}})");
-  EXPECT_THAT(logs_wanted({pod}), ElementsAre(LogWanted{"p", "c", true}));
+      {"name":"d","ready":true,"state":{"running":{}}},{"name":"e","ready":false,"state":{"waiting":{}}}]}})");
+  EXPECT_THAT(logs_wanted({pod}), ElementsAre(LogWanted{"p", "c", true}, LogWanted{"p", "d", false}));
 }
 
 }  // namespace

@@ -8,11 +8,15 @@ import time
 import unittest
 from pathlib import Path
 
-from kube_case import GROUP
+from kube_case import FMESH, GROUP
 from pod_case import HOME, LEASE, PodCase, is_operator, make_image, processes
 
 RUNNER = "fmesh.test/runner:1"
-JAVA = '#!/bin/sh\nfor word in "$@"; do echo "argument: $word"; done\nexec sleep 2147483647\n'
+JAVA = """#!/bin/sh
+for word in "$@"; do echo "argument: $word"; done
+case "$*" in *crash.Now*) echo "java.net.UnknownHostException: pulsar"; exit 3;; esac
+exec sleep 2147483647
+"""
 BASH = '#!/bin/sh\nexec /bin/sh "$@"\n'
 
 
@@ -75,6 +79,29 @@ class PodsTest(PodCase):
         self.assertEqual(len(self.objects("Pod")), 3)
         self.kubectl("delete", "function", "f")
         self.wait_until(lambda: not (self.objects("StatefulSet") or self.objects("Service") or self.objects("Pod")), "all of it is gone", 60)
+
+    def why(self, name):
+        done = subprocess.run([FMESH, "why", f"function/{name}", "--kubeconfig", str(self.cluster.kubeconfig()), "-n", self.namespace],
+                              capture_output=True, text=True, timeout=30)
+        return done.stdout + done.stderr
+
+    def test_why_says_what_a_pod_waits_for(self):
+        large = {"requests": {"cpu": "900", "memory": "16Mi"}, "limits": {"cpu": "900", "memory": "16Mi"}}
+        secret = {"TOKEN": {"path": "blue", "key": "absent"}}
+        self.kubectl("create", "secret", "generic", "blue", "--from-literal=present=1")
+        cases = [
+            (self.function("noimage", image="127.0.0.1:1/none:1", imagePullPolicy="Always"), ["can't get its image 127.0.0.1:1/none:1"]),
+            (self.function("noconfig", pulsar={"pulsarConfig": "absent"}), ['configmap "absent" not found']),
+            (self.function("nokey", secretsMap=secret), ["couldn't find key absent in Secret"]),
+            (self.function("nonode", resources=large), ["fits on no node", "Insufficient cpu"]),
+            (self.function("crash", className="crash.Now"), ["ended with exit code 3", "its last log line: java.net.UnknownHostException: pulsar",
+                                                             "does not reach the broker"]),
+        ]
+        self.apply([resource for resource, _ in cases])
+        for resource, words in cases:
+            name = resource["metadata"]["name"]
+            for word in words:
+                self.wait_until(lambda n=name, w=word: w in self.why(n), f"{name}: {word}", 60)
 
     def test_readiness_reaches_the_status_within_a_second(self):
         self.apply(self.function(replicas=2))
