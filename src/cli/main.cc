@@ -1,6 +1,9 @@
 #include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
 
 #include "cli/command.h"
+#include "cli/operator_flags.h"
 
 int main(int argc, char** argv) {
   using namespace fmesh::cli;
@@ -33,8 +36,12 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   Exit exit;
   for (const AddCommand add : kCommands) add(app, exit);
+  std::vector<std::string> words(argv, argv + argc);
+  if (words.size() > 1 && words[1] == "operator") allow_one_dash(words);
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
   try {
-    app.parse(argc, argv);
+    app.parse(argc, pointers.data());
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? kExitOk : kExitBadInput;

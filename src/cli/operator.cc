@@ -19,15 +19,31 @@ namespace fmesh::cli {
 namespace {
 
 constexpr int64_t kStopLimitMs = 10'000;  // well below a pod's terminationGracePeriodSeconds of 30
+constexpr int kConfigLookS = 10;          // a changed ConfigMap takes up to a minute to reach a pod anyway
 
-// Blocks until SIGTERM or SIGINT, or until the process ends by itself (SIGUSR2 from on_end). SIGHUP reads the config
-// file's log level anew.
+// Waits for SIGTERM or SIGINT, for the end of the process by itself (SIGUSR2 from on_end), or for the next look at the
+// config file (0; SIGHUP is a look at once).
 int wait_for_signal(const sigset_t& signals) {
-  int signal = 0;
-  while (sigwait(&signals, &signal) != 0) {
-  }
-  return signal;
+  const timespec limit{kConfigLookS, 0};
+  const int signal = sigtimedwait(&signals, nullptr, &limit);
+  return signal > 0 ? signal : 0;
 }
+
+// The level of the log can be changed while the operator runs, by the config file; it is said once if that fails.
+class LogLevel {
+ public:
+  LogLevel(op::Process& process, std::string level) : process_(process), level_(std::move(level)) {}
+  void look(const OperatorFlags& flags, const kube::ConfigSources& sources) {
+    const auto level = read_log_level(flags, sources);
+    if (!level || *level == level_) return;
+    level_ = *level;
+    if (const Status set = process_.set_log_level(level_); !set) report(set.error().within(flags.config_file), false);
+  }
+
+ private:
+  op::Process& process_;
+  std::string level_;
+};
 
 int run_operator(OperatorFlags& flags) {
   kube::ConfigSources sources = kube::system_sources();
@@ -51,17 +67,11 @@ int run_operator(OperatorFlags& flags) {
     ended = true;
     pthread_kill(self, SIGUSR2);
   });
+  LogLevel log_level(**process, options->log_level);
   while (true) {
     const int signal = wait_for_signal(signals);
-    if (signal == SIGHUP) {
-      const auto level = read_log_level(flags, sources);
-      if (level) {
-        if (const Status set = (*process)->set_log_level(*level); !set) report(set.error(), false);
-      }
-      continue;
-    }
-    if (signal == SIGUSR2 && !ended) continue;
-    break;
+    if (signal == SIGTERM || signal == SIGINT || ended) break;
+    log_level.look(flags, sources);
   }
   (*process)->stop(kStopLimitMs);
   return ended ? kExitFailed : kExitOk;

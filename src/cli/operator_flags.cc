@@ -133,6 +133,13 @@ void add_process_flags(CLI::App& verb, OperatorFlags& flags) {
   verb.add_option("--pprof-addr", flags.pprof_address, "")->envname("PPROF_ADDR")->group("");
 }
 
+void allow_one_dash(std::vector<std::string>& words) {
+  for (std::string& word : words) {
+    const bool one_dash = word.size() > 2 && word[0] == '-' && word[1] >= 'a' && word[1] <= 'z';
+    if (one_dash) word.insert(0, "-");
+  }
+}
+
 Result<plan::ClusterOptions> read_cluster_options(const OperatorFlags& flags, const kube::ConfigSources& sources) {
   plan::ClusterOptions options;
   options.init_containers = flags.enable_init_containers;

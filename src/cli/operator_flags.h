@@ -52,6 +52,9 @@ struct OperatorFlags {
 void add_operator_flags(CLI::App& verb, OperatorFlags& flags);
 void add_process_flags(CLI::App& verb, OperatorFlags& flags);
 
+// "-metrics-addr" becomes "--metrics-addr": upstream's operator takes one dash or two, and manifests have either.
+void allow_one_dash(std::vector<std::string>& words);
+
 // Only what decides how objects look; reads the config file. Errors: kFixInput with its place.
 Result<plan::ClusterOptions> read_cluster_options(const OperatorFlags& flags, const kube::ConfigSources& sources);
 Result<op::ProcessOptions> read_operator_flags(const OperatorFlags& flags, const kube::ConfigSources& sources);

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -82,6 +83,7 @@ class RunningProcess final : public Process {
     FMESH_CHECK(serve_metrics());
     FMESH_CHECK(serve_webhooks());
     log_->info("fmesh operator {} for {}", FMESH_VERSION, options_.cluster.server);
+    tell_of_unwatched_backend_config();
     loop_->post([this] { begin(); });
     return {};
   }
@@ -124,6 +126,9 @@ class RunningProcess final : public Process {
     if (known == spdlog::level::off && level != "off") {
       return fail(ErrorKind::kFixInput, fmt::format("log level {}: expected trace, debug, info, warn or error", level));
     }
+    const bool changes = known != log_->level() && loop_;
+    log_->set_level(spdlog::level::info);  // so that the news is seen at every level
+    if (changes) log_->info("the log's level is now {}", level);
     log_->set_level(known);
     return {};
   }
@@ -148,6 +153,15 @@ class RunningProcess final : public Process {
     loop_->post_after(delay_ms, [this, task = std::move(task)] {
       if (!stopped_ && controllers_) task();
     });
+  }
+
+  void tell_of_unwatched_backend_config() {
+    const plan::ClusterOptions& cluster = options_.settings.cluster;
+    const std::vector<std::string>& watched = options_.settings.watched_namespaces;
+    if (watched.empty() || cluster.global_backend_config.empty()) return;
+    if (std::find(watched.begin(), watched.end(), cluster.global_backend_config_namespace) != watched.end()) return;
+    log_->info("namespace {} is not watched, so the global BackendConfig {} there has no effect",
+               cluster.global_backend_config_namespace, cluster.global_backend_config);
   }
 
   // On the loop from here on.

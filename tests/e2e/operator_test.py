@@ -129,6 +129,23 @@ class OperatorTest(KubeCase):
         self.kubectl("delete", "statefulset", "kept-function", "--cascade=orphan")
         self.wait_until(lambda: self.same_spec("kept-function", first), "the StatefulSet is made anew")
 
+    def test_changed_volume_claims_make_the_statefulset_anew_and_keep_its_pods(self):
+        def claims(size):
+            return [{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}}]
+
+        mounts = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+        self.start_operator()
+        self.apply(function("stored", volumeClaimTemplates=claims("1Gi"), **mounts))
+        self.wait_until(lambda: self.names("Pod") == ["stored-function-0"], "the pod is there")
+        pod, first = self.get("Pod", "stored-function-0"), self.get("StatefulSet", "stored-function")
+        self.apply(function("stored", volumeClaimTemplates=claims("2Gi"), **mounts))
+        anew = self.wait_until(lambda: self.get("StatefulSet", "stored-function")["metadata"]["uid"] != first["metadata"]["uid"] and
+                               self.get("StatefulSet", "stored-function"), "the StatefulSet is made anew")
+        self.assertEqual(anew["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"], "2Gi")
+        self.wait_until(lambda: self.get("Pod", "stored-function-0")["metadata"]["ownerReferences"][0]["uid"] == anew["metadata"]["uid"], "it has its pod")
+        self.assertEqual(self.get("Pod", "stored-function-0")["metadata"]["uid"], pod["metadata"]["uid"])
+        self.assertIn("Recreating", self.kubectl("get", "events").stdout)
+
     def same_spec(self, name, before):
         live = self.get("StatefulSet", name)
         return live and live["spec"] == before["spec"] and live
@@ -198,6 +215,20 @@ class OperatorTest(KubeCase):
         self.assertEqual(self.names("StatefulSet"), ["other-function"])
         self.assertEqual(self.status("Function", "alone"), {})
 
+    def test_a_mesh_that_is_not_managed_is_not_touched(self):
+        self.start_operator()
+        self.apply(mesh("line", item("a")))
+        self.wait_until(lambda: self.status("FunctionMesh", "line")["condition"]["status"] == "True", "the mesh is made")
+        left = mesh("line", item("a", image="mine:2"), item("b"))
+        left["metadata"]["annotations"] = {"compute.functionmesh.io/managed": "false"}
+        self.apply(left)
+        self.apply(function("other"))
+        self.wait_until(lambda: self.seen("other"), "the other function is seen")
+        self.assertEqual(self.names("Function"), ["line-a", "other"])
+        self.kubectl("annotate", "functionmesh", "line", "compute.functionmesh.io/managed-")
+        self.wait_until(lambda: self.names("Function") == ["line-a", "line-b", "other"], "it is looked after again")
+        self.wait_until(lambda: self.container("line-a-function")["image"] == "mine:2", "the image is changed")
+
     # --- the process ---
 
     def test_a_restart_writes_nothing(self):
@@ -213,6 +244,21 @@ class OperatorTest(KubeCase):
         self.start_operator()
         self.wait_quiet(audit)
         self.assertEqual(dict(audit.by_kind), {})
+
+    def test_the_log_gets_another_level_while_the_operator_runs(self):
+        config = self.folder / "config.yaml"
+        config.write_text("logLevel: error\n", encoding="utf-8")
+        operator = self.start_operator("--config-file", str(config))
+        self.apply(function("quiet"))
+        self.wait_until(lambda: self.seen("quiet"), "the function is seen")
+        self.assertEqual(operator.log(), "")
+        config.write_text("logLevel: info\n", encoding="utf-8")
+        self.wait_until(lambda: "level is now info" in operator.log(), "the new level is taken")
+        self.apply(function("loud"))
+        self.wait_until(lambda: "loud-function created" in operator.log(), "what is done is said")
+        config.write_text("logLevel: shrill\n", encoding="utf-8")
+        self.wait_until(lambda: "expected trace, debug, info, warn or error" in operator.log(), "a bad level is told")
+        self.assertIsNone(operator.process.poll())
 
     def test_only_the_leader_writes_and_another_takes_over(self):
         # Leases are what the chart allows in the operator's own namespace; here that is the test's.
