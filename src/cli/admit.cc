@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "kube/json.h"
 #include "model/document.h"
 #include "model/json.h"
 #include "operator/admission.h"
@@ -41,7 +42,31 @@ Result<boost::json::value> read_resource(const std::string& path) {
                             "about one at a time",
                             path, list.documents.size()));
   }
+  const model::Node* kind = list.documents.front()->find("kind");
+  if (!kind) {
+    return fail(ErrorKind::kFixInput,
+                path + " holds no resource: expected a mapping with apiVersion, kind, metadata and spec");
+  }
+  if (kind->text == "List") {
+    return fail(ErrorKind::kFixInput,
+                path + " holds a List; expected one resource, as the API server asks about one at a time");
+  }
   return model::to_json(*list.documents.front());
+}
+
+// What an update can't change: then it is another resource.
+Status check_same(const AdmitArguments& arguments, const boost::json::value& object,
+                  const boost::json::value& changed) {
+  const auto what = [](const boost::json::value& resource) {
+    return fmt::format("{} {}/{}", kube::string_at(resource, {"kind"}),
+                       kube::string_at(resource, {"metadata", "namespace"}),
+                       kube::string_at(resource, {"metadata", "name"}));
+  };
+  if (what(object) == what(changed)) return {};
+  return fail(ErrorKind::kFixInput,
+              fmt::format("{} is {}, {} is {}; an update changes one resource, whose kind, namespace "
+                          "and name stay",
+                          arguments.file, what(object), arguments.changed, what(changed)));
 }
 
 void print(const op::AdmissionAnswer& answer) {
@@ -66,6 +91,12 @@ int admit(const AdmitArguments& arguments) {
   if (!object || !changed) {
     fmt::print(stderr, "fmesh admit: {}\n", (object ? changed : object).error().to_string());
     return kExitBadInput;
+  }
+  if (!arguments.changed.empty()) {
+    if (const Status same = check_same(arguments, *object, *changed); !same) {
+      fmt::print(stderr, "fmesh admit: {}\n", same.error().to_string());
+      return kExitBadInput;
+    }
   }
   const op::AdmissionAnswer answer =
       arguments.changed.empty() ? op::admit_create(*object) : op::admit_update(*object, *changed);

@@ -50,6 +50,10 @@ int render_files(RenderArguments& arguments) {
     fmt::print(stderr, "{} Nothing was rendered.\n", count_line(findings));
     return kExitBadInput;
   }
+  if (rendered.objects.empty()) {
+    fmt::print(stderr,
+               "nothing to render: there is no Function, Source, Sink or FunctionMesh that an operator manages\n");
+  }
   print(rendered.objects, arguments.output);
   return kExitOk;
 }

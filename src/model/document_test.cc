@@ -165,6 +165,12 @@ TEST(WriteYaml, ReadsBackAsTheSameValue) {
   EXPECT_EQ(to_json(*list.documents.at(0)), value) << write_yaml(value);
 }
 
+// YAML knows no such characters, or takes them for ends of lines.
+TEST(WriteYaml, EscapesWhatOtherReadersRefuseOrFold) {
+  EXPECT_EQ(write_yaml({{"a", "\x7f \u0080 \u0085 \u2028 \u2029 \ufeff ü 日 😀"}}),
+            "a: \"\\u007f \\u0080 \\u0085 \\u2028 \\u2029 \\ufeff ü 日 😀\"\n");
+}
+
 TEST(WriteYaml, LinesStandAsTheyAreAndReadBackTheSame) {
   EXPECT_EQ(write_yaml({{"a", {{"b", "echo \"x\"\n  y: #1\n\nz"}}}}),
             "a:\n  b: |-\n    echo \"x\"\n      y: #1\n\n    z\n");

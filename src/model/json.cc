@@ -182,6 +182,20 @@ bool fits_literal_block(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c == '\n' || (c >= 0x20 && c < 0x7F); });
 }
 
+// The code point of the two or three bytes at `at`, if YAML takes it neither as it is nor within quotes: it is no
+// printable character there, or ends a line. 0 otherwise.
+unsigned odd_in_yaml(std::string_view text, size_t at) {
+  const auto byte = [&](size_t more) {
+    return at + more < text.size() ? static_cast<unsigned char>(text[at + more]) : 0U;
+  };
+  if (byte(0) == 0x7F) return 0x7F;
+  if (byte(0) == 0xC2 && byte(1) < 0xA0) return byte(1);  // U+0080 to U+009F
+  const unsigned code = (byte(0) & 0x0FU) << 12 | (byte(1) & 0x3FU) << 6 | (byte(2) & 0x3FU);
+  const bool three_bytes = byte(0) >= 0xE0 && byte(0) < 0xF0;
+  const bool odd = code == 0x2028 || code == 0x2029 || code == 0xFEFF || code == 0xFFFE || code == 0xFFFF;
+  return three_bytes && odd ? code : 0;
+}
+
 class YamlWriter {
  public:
   std::string out;
@@ -242,7 +256,17 @@ class YamlWriter {
     if (is_plain_yaml(text)) {
       out += text;
     } else {
-      write_string(out, text, HtmlEscapes::kNo);
+      std::string quoted;
+      write_string(quoted, text, HtmlEscapes::kNo);
+      for (size_t at = 0; at < quoted.size(); ++at) {
+        const unsigned odd = odd_in_yaml(quoted, at);
+        if (odd == 0) {
+          out += quoted[at];
+          continue;
+        }
+        write_escape(out, odd);
+        at += odd == 0x7F ? 0 : odd < 0x100 ? 1 : 2;
+      }
     }
   }
 };

@@ -60,7 +60,9 @@ Diagnostics validate_update(const Component& before, const Component& after, con
   const ComponentSpec& from = before.spec;
   const ComponentSpec& to = after.spec;
   if (!(from.volume_claim_templates == to.volume_claim_templates)) {
-    findings.warning("volumeClaimTemplates", "has no effect on a component that exists; delete and create it again");
+    findings.warning(
+        "volumeClaimTemplates",
+        "the StatefulSet is made anew without its pods; a pod gets the new claims when it is made anew, too");
   }
   const bool renamed = std::tie(from.name, from.tenant, from.name_space) != std::tie(to.name, to.tenant, to.name_space);
   if (renamed && from.subscription_name.empty() && to.subscription_name.empty()) {

@@ -253,6 +253,27 @@ TEST(Validate, LimitsNamesToWhatAStatefulSetTakes) {
   EXPECT_THAT(errors_of(text, Target::kLocal), IsEmpty());
 }
 
+TEST(Validate, NamesAreThoseThatKubernetesTakes) {
+  const auto named = [](const std::string& name) {
+    return fmt::format(
+        "apiVersion: compute.functionmesh.io/v1alpha1\nkind: Function\nmetadata: {{name: '{}'}}\nspec: {{{}}}\n", name,
+        kFunction);
+  };
+  for (const char* name : {"Upper", "under_score", "Ünï", "-a", "a-"}) {
+    EXPECT_THAT(errors_of(named(name), Target::kCluster),
+                ElementsAre(HasSubstr(fmt::format("name '{}' may hold", name))));
+    EXPECT_THAT(errors_of(named(name), Target::kLocal), IsEmpty());
+  }
+  for (const char* name : {"a", "a-1", "1a", "a.b"}) EXPECT_THAT(errors_of(named(name), Target::kCluster), IsEmpty());
+  ValidateOptions options;
+  options.target = Target::kCluster;
+  const auto warnings = [&](const char* name) {
+    return validate_component(read_text("a.yaml", named(name)).components.front(), options).warnings();
+  };
+  EXPECT_EQ(warnings("1a"), warnings("a") + 1);
+  EXPECT_EQ(warnings("a.b"), warnings("a") + 1);
+}
+
 std::string mesh(std::string_view functions) {
   return fmt::format(
       "apiVersion: compute.functionmesh.io/v1alpha1\nkind: FunctionMesh\nmetadata: {{name: m}}\nspec:\n  "
