@@ -31,6 +31,7 @@ UPSTREAM_VALUES = {
     "admissionWebhook": {"enabled": True},
     "admission-webhook": {"enabled": True, "secretsWebhookNamespace": "default", "failurePolicy": "Ignore", "certificate": {"provider": "custom"}},
 }
+CRD_FILES = ("backendconfigs.yaml", "functionmeshes.yaml", "functions.yaml", "sinks.yaml", "sources.yaml")
 VALUE_SETS = {
     "default": {},
     "upstream": UPSTREAM_VALUES,
@@ -79,6 +80,11 @@ class ChartCase(KubeCase):
                 found[item["kind"], item["metadata"]["name"]] = item
             at += 1
         return found
+
+
+def component_spec(**more):
+    return {"className": "a.B", "java": {"jar": "/a.jar"}, "replicas": 1, "input": {"topics": ["in"]}, "output": {"topic": "out"},
+            "pulsar": {"pulsarConfig": "blue"}, "forwardSourceMessageProperty": True, **more}
 
 
 def without_cert_manager(text):
@@ -140,6 +146,37 @@ class RenderTest(ChartCase):
         self.assertIn("--watched-namespaces=default,kube-public", objects["Deployment", MANAGER]["spec"]["template"]["spec"]["containers"][0]["command"])
         values = {"controllerManager": {"watchedNamespaces": ["default"]}}
         self.assertIn("may not change the webhooks of the whole cluster", self.render(values, code=1).stderr)
+
+    def test_an_operator_of_some_namespaces_does_its_work_with_their_roles_alone(self):
+        values = {"controllerManager": {"watchedNamespaces": [self.namespace], "metrics": {"scheme": "http"}}, "admissionWebhook": {"enabled": False}}
+        self.apply([one for (kind, _), one in self.objects_of(self.render(values).stdout).items() if kind in ("ServiceAccount", "Role", "RoleBinding")])
+        token = self.kubectl("create", "token", MANAGER).stdout.strip()
+        user = f"account-{self.namespace}"
+        self.cluster.kubeconfig(user).write_text(self.cluster.kubeconfig("operator-token").read_text().replace(self.cluster.token("operator"), token))
+        operator = self.start_operator(f"--watched-namespaces={self.namespace}", "--enable-leader-election", f"--leader-election-namespace={self.namespace}",
+                                       "--global-backend-config=global-backend-config", user=user)
+        self.assertIn("namespace default is not watched, so the global BackendConfig global-backend-config there has no effect", operator.log())
+        spec = component_spec(maxReplicas=3, cleanupSubscription=True)
+        self.apply([{"apiVersion": GROUP, "kind": "Function", "metadata": {"name": "f"}, "spec": spec},
+                    {"apiVersion": GROUP, "kind": "FunctionMesh", "metadata": {"name": "m"}, "spec": {"functions": [dict(spec, name="a")]}}])
+        for name in ("f", "m-a"):
+            self.wait_until(lambda n=name: self.get("Function", n)["status"]["observedGeneration"] == self.get("Function", n)["metadata"]["generation"], "it is made")
+        self.wait_until(lambda: self.get("FunctionMesh", "m")["status"]["condition"]["status"] == "True", "the mesh is made")
+        self.wait_until(lambda: "StatefulSet f-function created" in self.kubectl("get", "events").stdout, "Events are written")
+        for word in ("forbidden", "Forbidden", "warning"):
+            self.assertNotIn(word, operator.log())
+
+    def test_webhooks_can_be_left_out_by_either_of_upstreams_switches(self):
+        for values in ({"admissionWebhook": {"enabled": False}}, {"admission-webhook": {"enabled": False}}):
+            objects = self.objects_of(self.render(values).stdout)
+            self.assertEqual([key for key in objects if "Webhook" in key[0]], [], values)
+
+    def test_another_level_of_the_log_starts_no_new_pod(self):
+        def template(**more):
+            return self.objects_of(self.render({"controllerManager": more}).stdout)["Deployment", MANAGER]["spec"]["template"]
+
+        self.assertEqual(template(), template(logLevel="debug"))
+        self.assertNotEqual(template(), template(runnerImages={"java": "j:2"}))
 
     def test_where_and_how_long_cleanups_may_go_is_set(self):
         values = {"controllerManager": {"cleanupHosts": ["*.pulsar.svc", "10.0.0.0/8"], "cleanupDeadline": 30}}
@@ -214,6 +251,41 @@ class InstallTest(ChartCase):
         self.run_helm("install", "other", CHART, values={"admissionWebhook": {"enabled": False}})
         self.run_helm("uninstall", "other")
         self.assertEqual(len(self.crd_names()), 5)
+
+    def stand_in_of_upstreams_chart(self):
+        """What matters of it here: names, labels and selectors, and CRDs that go with their release."""
+        chart = self.folder / "function-mesh-operator"
+        (chart / "files").mkdir(parents=True)
+        (chart / "templates").mkdir()
+        (chart / "Chart.yaml").write_text("apiVersion: v2\nname: function-mesh-operator\nversion: 0.2.42\n")
+        for name in CRD_FILES:
+            (chart / "files" / name).write_text((CHART / "files" / "crds" / name).read_text())
+        labels = {"app.kubernetes.io/name": "function-mesh-operator", "app.kubernetes.io/instance": "mesh", "app.kubernetes.io/component": "controller-manager"}
+        container = {"name": "function-mesh-operator", "image": "upstream:1", "command": ["/manager"]}
+        deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": MANAGER, "labels": labels},
+                      "spec": {"selector": {"matchLabels": labels},
+                               "template": {"metadata": {"labels": labels}, "spec": {"serviceAccountName": MANAGER, "containers": [container]}}}}
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": MANAGER}}
+        role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": f"mesh-{MANAGER}"}, "rules": []}
+        (chart / "templates" / "all.yaml").write_text("\n---\n".join(map(json.dumps, (deployment, account, role))))
+        (chart / "templates" / "crds.yaml").write_text('{{ range $path, $text := .Files.Glob "files/*" }}\n---\n{{ $text | toString }}{{ end }}\n')
+        return chart
+
+    def test_a_release_of_upstreams_chart_is_upgraded_in_place(self):
+        self.run_helm("install", "mesh", self.stand_in_of_upstreams_chart(), values={"controllerManager": {"replicas": 1}})
+        self.client.create({"apiVersion": GROUP, "kind": "Function", "metadata": {"name": "kept"}, "spec": {}}, self.namespace)
+        # cert-manager made it, not the release.
+        self.client.create({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": SECRET, "namespace": self.namespace},
+                            "data": {"tls.crt": "eA==", "tls.key": "eA=="}})
+        before = [self.get("Deployment", MANAGER)["metadata"]["uid"], self.get("Function", "kept")["metadata"]["uid"],
+                  self.get("Secret", SECRET)["metadata"]["uid"]]
+        self.run_helm("upgrade", "mesh", CHART, "--reset-then-reuse-values", "--set", "operatorImage=fmesh:0.1.0")
+        after = self.get("Deployment", MANAGER)
+        self.assertEqual([after["metadata"]["uid"], self.get("Function", "kept")["metadata"]["uid"], self.get("Secret", SECRET)["metadata"]["uid"]], before)
+        self.assertEqual(after["spec"]["template"]["spec"]["containers"][0]["command"][:2], ["/usr/bin/fmesh", "operator"])
+        self.assertEqual(len(self.crd_names()), 5)
+        self.run_helm("uninstall", "mesh")
+        self.assertEqual(self.get("Function", "kept")["metadata"]["uid"], before[1])
 
     def _rights(self):
         for verb, what in [("create", "functions.compute.functionmesh.io"), ("delete", "statefulsets.apps"), ("update", "services"),

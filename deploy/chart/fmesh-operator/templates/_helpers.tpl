@@ -22,8 +22,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{/* Whether webhooks are served, and by whose certificate: "", "self", "cert-manager" or "custom". */}}
 {{- define "fmesh.webhooks" -}}
-{{- if .Values.admissionWebhook.enabled }}
-{{- $provider := (index .Values "admission-webhook").certificate.provider }}
+{{- $webhook := index .Values "admission-webhook" }}
+{{- if and .Values.admissionWebhook.enabled $webhook.enabled }}
+{{- $provider := $webhook.certificate.provider }}
 {{- if not (has $provider (list "self" "cert-manager" "custom")) }}
 {{- fail (printf "admission-webhook.certificate.provider: found %q, expected self, cert-manager or custom" $provider) }}
 {{- end }}
