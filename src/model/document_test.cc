@@ -166,6 +166,15 @@ TEST(WriteYaml, ReadsBackAsTheSameValue) {
 }
 
 // YAML knows no such characters, or takes them for ends of lines.
+TEST(WriteYaml, QuotesWhatOtherReadersTakeForNumbersAndDates) {
+  for (const char* text : {".inf", "-.INF", ".NaN", "1:30", "190:20:30", "2001-01-01", "2001-01-01T10:00:00Z"}) {
+    EXPECT_EQ(write_yaml({{"a", text}}), std::string("a: \"") + text + "\"\n");
+  }
+  for (const char* text : {".env", "1Gi", "500m", "a:b", "v1.2.3", "1.2.3", "x-1"}) {
+    EXPECT_EQ(write_yaml({{"a", text}}), std::string("a: ") + text + "\n");
+  }
+}
+
 TEST(WriteYaml, EscapesWhatOtherReadersRefuseOrFold) {
   EXPECT_EQ(write_yaml({{"a", "\x7f \u0080 \u0085 \u2028 \u2029 \ufeff ü 日 😀"}}),
             "a: \"\\u007f \\u0080 \\u0085 \\u2028 \\u2029 \\ufeff ü 日 😀\"\n");

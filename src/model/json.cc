@@ -162,6 +162,17 @@ class Writer {
   const JsonStyle& style_;
 };
 
+// Infinity, no number, times and dates of YAML 1.1, which kubectl and others may read as such.
+bool is_odd_number(std::string_view text) {
+  const bool sign = text.front() == '-' || text.front() == '+';
+  const std::string_view body = text.substr(sign ? 1 : 0);
+  for (const char* word : {".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN"}) {
+    if (body == word) return true;
+  }
+  return text.find_first_not_of("+-0123456789_:.TZtz ") == std::string_view::npos &&
+         text.find_first_of(":-", 1) != std::string_view::npos;
+}
+
 // True if `text` reads back as the same string when it is written without quotes.
 bool is_plain_yaml(std::string_view text) {
   if (text.empty() || text.front() == ' ' || text.back() == ' ' || text.back() == ':') return false;
@@ -171,6 +182,7 @@ bool is_plain_yaml(std::string_view text) {
     if (byte < 0x20 || byte >= 0x7F) return false;
     if (text.substr(at, 2) == ": " || text.substr(at, 2) == " #") return false;
   }
+  if (is_odd_number(text)) return false;
   Node node;
   node.text = std::string(text);
   return resolve_plain(std::move(node)).type == Node::Type::kString && text != "<<" && text != "=";
