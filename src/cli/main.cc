@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   constexpr AddCommand kCommands[] = {
       add_run,         //
       add_instance,    //
+      add_serve,       //
       add_new,         //
       add_validate,    //
       add_diff,        //

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/pulsar_flags.h"
 #include "cli/tables.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
@@ -24,6 +25,7 @@ constexpr size_t kLiveRowsKept = 6;  // of the terminal, for lines above the tab
 
 struct RunFlags {
   local::HostOptions host;
+  PulsarFlags pulsar;
   std::vector<std::string> replicas;
   std::string retention_size, retention_time, backlog_size, sync = "group", drain_limit;
   bool no_restart = false, no_watch = false, json = false;
@@ -55,6 +57,10 @@ Status read_flags(RunFlags& flags) {
   FMESH_CHECK(time(flags.drain_limit, "--drain-limit", flags.host.drain_limit_ms));
   defaults.partitions = flags.host.load.partitions;
   flags.host.sync_mode = flags.sync == "group" ? stream::log::SyncMode::kGroupCommit : stream::log::SyncMode::kInterval;
+  flags.pulsar.partitions = flags.host.load.partitions;
+  if (!flags.pulsar.address.empty()) {
+    FMESH_TRY(flags.host.pulsar_server, server_options(flags.pulsar));
+  }
   flags.host.watch_files = !flags.no_watch;
   flags.host.can_be_replaced = !flags.no_restart;
   for (const std::string& file : flags.host.load.files) {
@@ -121,6 +127,7 @@ void add_run(CLI::App& app, Exit& exit) {
       ->type_name("ADDR");
   verb->add_option("--http-token-file", flags->host.http_token_file,
                    "A file with the token for changes over HTTP (default: one is made in the data directory)");
+  add_pulsar_flags(*verb, flags->pulsar);
   verb->add_flag("--until-drained", flags->host.until_drained,
                  "End once finite sources are read and nothing is left to do");
   verb->add_option("--drain-limit", flags->drain_limit, "How long ending may take (default 10s)")->type_name("TIME");

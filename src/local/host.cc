@@ -70,6 +70,7 @@ class Host {
   std::unique_ptr<Supervisor> supervisor_;
   std::unique_ptr<View> view_;
   std::unique_ptr<ControlServer> server_;
+  std::unique_ptr<stream::pulsar::server::Server> pulsar_;
   std::unique_ptr<FileWatch> watch_;
   std::optional<int> exit_code_;  // set: ending
   bool ended_ = false;
@@ -140,6 +141,9 @@ Status Host::serve() {
     ui_.line("fmesh: HTTP on port " + std::to_string(server_->http_port()) + "; changes need the token in " +
              server_->token_file());
   }
+  if (!options_.pulsar_server) return {};
+  FMESH_TRY(pulsar_, stream::pulsar::server::Server::start(clock_, *store_, *options_.pulsar_server));
+  ui_.line("fmesh: Pulsar clients connect to " + pulsar_->url());
   return {};
 }
 
@@ -282,6 +286,7 @@ void Host::check_stuck() {
 
 Host::~Host() {
   watch_.reset();
+  pulsar_.reset();
   if (server_) server_.reset();
   if (control_) control_->stop();
   for (auto& loop : loops_) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "observe/mesh_view.h"
 #include "stream/client.h"
 #include "stream/log/journal.h"
+#include "stream/pulsar/server/server.h"
 
 namespace fmesh::local {
 
@@ -35,6 +37,8 @@ struct HostOptions {
   std::string data_directory;
   stream::StreamOptions stream_defaults;
   stream::log::SyncMode sync_mode = stream::log::SyncMode::kGroupCommit;
+  std::optional<stream::pulsar::server::ServerOptions>
+      pulsar_server;            // none: the streams are not served to Pulsar clients
   std::string http_address;     // empty: the Unix socket only
   std::string http_token_file;  // empty: one is made in the data directory
   bool until_drained = false;

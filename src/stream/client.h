@@ -71,6 +71,11 @@ struct ConsumerOptions {
   int64_t nack_delay_min_ms = 1'000;
   int64_t nack_delay_max_ms = 600'000;
   bool read_only = false;  // a cursor of its own that is never stored: peek, tap
+  // This partition of the one topic only; -1: all. Others may read the other partitions under the same subscription.
+  int32_t partition = -1;
+  // key_shared: an entry goes to one consumer as a whole, by the key in its metadata, and is not split by record. All
+  // consumers of a subscription agree on it.
+  bool whole_entries = false;
 };
 
 struct ReceivedEntry {
@@ -151,12 +156,23 @@ struct StreamInfo {
   StreamOptions options;
   int64_t entries = 0, records = 0, bytes = 0;       // held now
   int64_t records_in_total = 0, bytes_in_total = 0;  // since the store was opened
+  bool over_backlog = false;                         // producers wait for a subscription to acknowledge
+  struct Partition {
+    MessageId first, last;  // `first` is the next to come if nothing is held; `last.entry` is -1 if nothing ever came
+    int64_t entries = 0, records = 0, bytes = 0;
+  };
+  std::vector<Partition> partitions;  // at least one
+  struct Place {
+    MessageId next;  // the first entry that is not wholly acknowledged
+    int64_t backlog_entries = 0, backlog_records = 0, backlog_bytes = 0;
+  };
   struct Subscription {
     std::string name;
     SubscriptionType type;
     int32_t consumers = 0;
     int64_t backlog_records = 0, backlog_bytes = 0;
-    int64_t records_out_total = 0;  // since the store was opened
+    int64_t records_out_total = 0;   // since the store was opened
+    std::vector<Place> places = {};  // one per partition
   };
   std::vector<Subscription> subscriptions;
 };

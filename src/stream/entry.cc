@@ -172,11 +172,7 @@ Error corrupt(const std::string& what) { return Error(ErrorKind::kCorrupt, "entr
 struct Metadata {
   EntryInfo info;
   std::string_view message;  // the metadata's bytes
-  std::string_view partition_key;
-  std::string_view ordering_key;
   size_t property_count = 0;
-  bool has_key = false;
-  bool key_is_base64 = false;
   bool null_value = false;
   bool encrypted = false;
   bool chunk = false;
@@ -203,8 +199,8 @@ void take_field(proto::Reader& reader, Metadata& metadata, uint32_t& seen) {
       ++metadata.property_count;
       return;
     case field::kPartitionKey:
-      metadata.partition_key = reader.bytes();
-      metadata.has_key = true;
+      metadata.info.partition_key = reader.bytes();
+      metadata.info.has_key = true;
       return;
     case field::kCompression: {
       const uint64_t value = reader.varint();
@@ -230,10 +226,10 @@ void take_field(proto::Reader& reader, Metadata& metadata, uint32_t& seen) {
       metadata.encrypted = true;
       return;
     case field::kKeyIsBase64:
-      metadata.key_is_base64 = reader.varint() != 0;
+      metadata.info.key_is_base64 = reader.varint() != 0;
       return;
     case field::kOrderingKey:
-      metadata.ordering_key = reader.bytes();
+      metadata.info.ordering_key = reader.bytes();
       return;
     case field::kDeliverAt:
       info.deliver_at_ms = static_cast<int64_t>(reader.varint());
@@ -270,7 +266,8 @@ Result<Metadata> read_metadata(std::string_view bytes) {
   EntryInfo& info = metadata.info;
   if (info.compression > Compression::kSnappy) return fail(corrupt("unknown compression"));
   const bool compressed = info.compression != Compression::kNone;
-  if (compressed && info.uncompressed_size > kEntrySizeMaxBytes)
+  // A chunk states the size of the whole message, which nobody unpacks here.
+  if (compressed && !metadata.chunk && info.uncompressed_size > kEntrySizeMaxBytes)
     return fail(corrupt("states " + std::to_string(info.uncompressed_size) + " uncompressed bytes, more than the " +
                         std::to_string(kEntrySizeMaxBytes) + " allowed"));
   // A record takes at least its size field; this also bounds what callers allocate per record.
@@ -401,6 +398,13 @@ Result<EntryInfo> read_entry_info(std::string_view bytes) {
   return metadata.info;
 }
 
+std::string sticky_key(const EntryInfo& info) {
+  if (!info.ordering_key.empty()) return std::string(info.ordering_key);
+  if (!info.has_key) return std::string(info.producer_name) + "-" + std::to_string(info.sequence_id);
+  const auto decoded = info.key_is_base64 ? from_base64(info.partition_key) : nullptr;
+  return decoded ? *decoded : std::string(info.partition_key);
+}
+
 Result<EntryReader> EntryReader::open(SharedBytes bytes) {
   FMESH_TRY(const Metadata metadata, read_metadata(bytes.view()));
   if (metadata.encrypted)
@@ -451,17 +455,17 @@ bool EntryReader::next_single(RecordView& record) {
   if (!metadata) return false;  // cannot be: open() read the same bytes
   ++index_;
   record = RecordView{.payload = rest_,
-                      .key = metadata->partition_key,
-                      .ordering_key = metadata->ordering_key,
+                      .key = metadata->info.partition_key,
+                      .ordering_key = metadata->info.ordering_key,
                       .properties = {},
                       .event_time_ms = info_.event_time_ms,
                       .publish_time_ms = info_.publish_time_ms,
                       .sequence_id = info_.sequence_id,
                       .batch_index = -1,
-                      .has_key = metadata->has_key,
+                      .has_key = metadata->info.has_key,
                       .null_value = metadata->null_value};
   if (record.null_value) record.payload = {};
-  malformed_ = (metadata->key_is_base64 && !decode_key(record)) ||
+  malformed_ = (metadata->info.key_is_base64 && !decode_key(record)) ||
                (metadata->property_count > 0 && !add_properties(metadata->message, metadata->property_count, record));
   return !malformed_;
 }

@@ -62,6 +62,9 @@ Result<std::shared_ptr<LogConsumer>> LogConsumer::open(std::shared_ptr<Core> cor
 std::optional<Error> LogConsumer::refusal(const Stream& stream) const {
   const auto found = stream.subscriptions.find(options_.subscription);
   if (stream.deleted) return Error(ErrorKind::kClosed, fmt::format("stream {} was deleted", *stream.topic));
+  if (options_.partition >= static_cast<int32_t>(stream.partitions.size()))
+    return Error(ErrorKind::kFixInput, fmt::format("stream {} has {} partitions, partition {} is not one of them",
+                                                   *stream.topic, stream.options.partitions, options_.partition));
   if (found == stream.subscriptions.end() || !found->second->dispatcher) return std::nullopt;
   const auto& members = found->second->dispatcher->members();
   if (members.empty()) return std::nullopt;
@@ -71,12 +74,23 @@ std::optional<Error> LogConsumer::refusal(const Stream& stream) const {
         fmt::format("subscription {} of {} has consumers of another type ({}); all consumers of a subscription "
                     "have one type",
                     options_.subscription, *stream.topic, members.front()->member_name()));
-  if (options_.type == SubscriptionType::kExclusive)
+  if (options_.type == SubscriptionType::kKeyShared &&
+      static_cast<const LogConsumer*>(members.front())->whole_entries() != options_.whole_entries)
+    return Error(ErrorKind::kFixInput,
+                 fmt::format("subscription {} of {} has a consumer ({}) that takes batches {}; use a subscription of "
+                             "its own",
+                             options_.subscription, *stream.topic, members.front()->member_name(),
+                             options_.whole_entries ? "apart by key" : "as they are"));
+  if (options_.type != SubscriptionType::kExclusive) return std::nullopt;
+  for (size_t lane = 0; lane < stream.partitions.size(); ++lane) {
+    const auto& readers = found->second->dispatcher->members(lane);
+    if (!reads(lane) || readers.empty()) continue;
     return Error(
         ErrorKind::kFixInput,
         fmt::format("subscription {} of {} is exclusive and {} holds it; close that one first, or use failover "
                     "or shared",
-                    options_.subscription, *stream.topic, members.front()->member_name()));
+                    options_.subscription, *stream.topic, readers.front()->member_name()));
+  }
   return std::nullopt;
 }
 
@@ -88,6 +102,7 @@ void LogConsumer::attach(const std::shared_ptr<Stream>& stream, const std::share
   subscription->type = options_.type;
   subscription->dispatcher->join(this);
   for (size_t lane = 0; lane < stream->partitions.size(); ++lane) {
+    if (!reads(lane)) continue;
     source_index_[stream->partitions[lane].id] = sources_.size();
     sources_.push_back({stream, subscription, lane, stream->partitions[lane].id});
   }
@@ -228,7 +243,7 @@ void LogConsumer::poll_source(const Source& source, PollLimits limits, std::vect
       if (first >= end || lane.window.full()) return;
       lane.reading = true;
       epoch = lane.epoch;
-      share = dispatcher.fair_share(end - first);
+      share = dispatcher.fair_share(source.lane, end - first);
       // Reading much more than is taken would be waste: guess by the size of a record in this partition.
       if (partition.total.records > 0)
         limits.size_max_bytes = std::min<size_t>(
@@ -250,13 +265,15 @@ struct ReadEntry {
   std::vector<KeyHash> key_hashes;
 };
 
-Result<ReadEntry> parse(uint64_t entry, SharedBytes bytes, bool keyed) {
+Result<ReadEntry> parse(uint64_t entry, SharedBytes bytes, bool keyed, bool whole) {
   ReadEntry read;
   read.entry = entry;
   FMESH_TRY(const EntryInfo info, read_entry_info(bytes.view()));
   read.record_count = std::max(info.record_count, 1U);
   read.deliver_at_ms = info.deliver_at_ms;
-  if (keyed) {
+  if (keyed && whole) {
+    read.key_hashes.assign(read.record_count, key_hash(info));
+  } else if (keyed) {
     FMESH_TRY(auto reader, EntryReader::open(bytes));
     RecordView record;
     while (reader.next(record)) read.key_hashes.push_back(key_hash(record, info.producer_name));
@@ -283,7 +300,7 @@ void LogConsumer::read_new(const Source& source, PollLimits limits, uint64_t fir
     for (SharedBytes& bytes : *entries) {
       const uint64_t entry = first + parsed.size();
       if (entry >= end) break;
-      auto read = parse(entry, std::move(bytes), keyed);
+      auto read = parse(entry, std::move(bytes), keyed, options_.whole_entries);
       if (!read) {
         damage = read.error();
         damaged_entry = entry;
@@ -363,7 +380,7 @@ void LogConsumer::read_new(const Source& source, PollLimits limits, uint64_t fir
         core_->schedule(now_ns + options_.ack_timeout_ms * 1'000'000, source.subscription);
     }
     source.subscription->records_out_total += static_cast<int64_t>(records_out);
-    if (dispatcher.members().size() > 1) core_->wake_lane(*source.subscription, source.lane, wakes);
+    if (dispatcher.members(source.lane).size() > 1) core_->wake_lane(*source.subscription, source.lane, wakes);
   }
   call_all(wakes);
   if (!earlier.empty()) load(source, std::move(earlier), received);
@@ -472,30 +489,6 @@ void LogConsumer::negative_ack(const MessageId& id, const AckSet& records) {
   call_all(wakes);
 }
 
-Status LogConsumer::move_cursors(std::vector<std::pair<Source, Cursor>> moves) {
-  std::vector<TableOp> ops;
-  {
-    std::lock_guard guard(core_->lock);
-    for (const auto& [source, cursor] : moves) {
-      if (!source.stream->durable) ops.push_back(StreamTables::create_stream_op(*source.stream));
-      if (!source.subscription->durable)
-        ops.push_back(StreamTables::subscribe_op(*source.stream, *source.subscription));
-      ops.push_back(StreamTables::move_cursor_op(source.partition, source.subscription->name, cursor));
-    }
-  }
-  FMESH_CHECK(core_->submit_and_wait(std::move(ops)));
-  Wakes wakes;
-  {
-    std::lock_guard guard(core_->lock);
-    for (const auto& [source, cursor] : moves) {
-      core_->tables.update_backlog(*source.stream);
-      core_->wake_lane(*source.subscription, source.lane, wakes);
-    }
-  }
-  call_all(wakes);
-  return {};
-}
-
 Status LogConsumer::seek(const MessageId& id) {
   std::vector<Source> sources;
   {
@@ -511,7 +504,7 @@ Status LogConsumer::seek(const MessageId& id) {
                 fmt::format("subscription {}: {} is no place in its streams; give an id that was read "
                             "from them, earliest or latest",
                             options_.subscription, to_string(id)));
-  std::vector<std::pair<Source, Cursor>> moves;
+  std::vector<CursorMove> moves;
   for (const Source& source : sources) {
     uint64_t entry = UINT64_MAX;
     if (id != MessageId::latest())
@@ -520,9 +513,9 @@ Status LogConsumer::seek(const MessageId& id) {
     const bool inside = id.batch_index > 0 && entry == static_cast<uint64_t>(id.entry);
     FMESH_TRY(auto cursor,
               core_->cursor_at(source.stream, source.lane, entry, inside ? static_cast<uint32_t>(id.batch_index) : 0));
-    moves.emplace_back(source, std::move(cursor));
+    moves.push_back({source.stream, source.subscription, source.lane, std::move(cursor)});
   }
-  return move_cursors(std::move(moves));
+  return core_->move_cursors(moves);
 }
 
 Status LogConsumer::seek_time(int64_t publish_time_ms) {
@@ -531,13 +524,13 @@ Status LogConsumer::seek_time(int64_t publish_time_ms) {
     std::lock_guard guard(core_->lock);
     sources = sources_;
   }
-  std::vector<std::pair<Source, Cursor>> moves;
+  std::vector<CursorMove> moves;
   for (const Source& source : sources) {
     FMESH_TRY(const uint64_t entry, core_->entry_at_time(source.stream, source.lane, publish_time_ms));
     FMESH_TRY(auto cursor, core_->cursor_at(source.stream, source.lane, entry, 0));
-    moves.emplace_back(source, std::move(cursor));
+    moves.push_back({source.stream, source.subscription, source.lane, std::move(cursor)});
   }
-  return move_cursors(std::move(moves));
+  return core_->move_cursors(moves);
 }
 
 ConsumerStats LogConsumer::stats() const {
@@ -552,7 +545,7 @@ ConsumerStats LogConsumer::stats() const {
     stats.backlog_entries += left(partition.end, cursor.entries_done());
     stats.backlog_records += left(partition.total.records, cursor.done().records);
     stats.backlog_bytes += left(partition.total.bytes, cursor.done().bytes);
-    if (source.lane > 0) continue;
+    if (!is_first_lane(source)) continue;
     stats.unacked_records += source.subscription->dispatcher->unacked_records(number_);
     stats.waiting_retry += source.subscription->dispatcher->delayed_records();
   }
@@ -575,7 +568,7 @@ void LogConsumer::close() {
     wake_ = nullptr;
     std::erase(core_->pattern_consumers, this);
     for (const Source& source : sources_)
-      if (source.lane == 0) source.subscription->dispatcher->leave(this);
+      if (is_first_lane(source)) source.subscription->dispatcher->leave(this);
     for (const Source& source : sources_) {
       // Whoever was reading for this lane is gone with this thread.
       core_->wake_lane(*source.subscription, source.lane, wakes);

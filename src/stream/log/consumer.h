@@ -53,6 +53,7 @@ class LogConsumer final : public ConsumerBase, public Member {
   ConsumerStats stats() const override;
   bool drained() const override;
   void close() override;
+  bool whole_entries() const { return options_.whole_entries; }
 
   LogConsumer* as_member() override { return this; }
   ConsumerNumber number() const override { return number_; }
@@ -60,6 +61,9 @@ class LogConsumer final : public ConsumerBase, public Member {
   int64_t ack_timeout_ms() const override { return options_.ack_timeout_ms; }
   std::function<void()> take_wake() override { return std::exchange(wake_, nullptr); }
   bool has_wake() const override { return wake_ != nullptr; }
+  std::optional<size_t> only_lane() const override {
+    return options_.partition < 0 ? std::nullopt : std::optional(static_cast<size_t>(options_.partition));
+  }
 
   // --- REQUIRES: the core's lock held ---
   bool closed() const { return closed_; }
@@ -77,6 +81,8 @@ class LogConsumer final : public ConsumerBase, public Member {
   };
   LogConsumer(std::shared_ptr<Core> core, ConsumerOptions options);
   Status join_all(std::vector<std::shared_ptr<Stream>> streams);
+  bool is_first_lane(const Source& source) const { return source.lane == only_lane().value_or(0); }
+  bool reads(size_t lane) const { return only_lane().value_or(lane) == lane; }
   std::optional<Error> refusal(const Stream& stream) const;
   void attach(const std::shared_ptr<Stream>& stream, const std::shared_ptr<Subscription>& subscription);
   void poll_source(const Source& source, PollLimits limits, std::vector<ReceivedEntry>& received);
@@ -85,7 +91,6 @@ class LogConsumer final : public ConsumerBase, public Member {
   void load(const Source& source, std::vector<Handout> handouts, std::vector<ReceivedEntry>& received);
   void keep_error(const Source& source, uint64_t entry, Error error);
   ReceivedEntry received_entry(const Source& source, const Handout& handout, SharedBytes bytes) const;
-  Status move_cursors(std::vector<std::pair<Source, Cursor>> moves);
 
   const std::shared_ptr<Core> core_;
   ConsumerOptions options_;

@@ -13,7 +13,8 @@ namespace fmesh::stream::log {
 namespace {
 
 // Version of a checkpoint's bytes. A newer program reads older ones; an older one refuses newer ones.
-constexpr uint8_t kCheckpointVersion = 1;
+constexpr uint8_t kCheckpointVersion = 2;
+constexpr uint8_t kVersionWithNotes = 2;
 // Entries read to make a count exact; beyond it (a stream whose middle was thinned out) the count is of the sample.
 constexpr uint64_t kCountEntriesMax = 65'536;
 constexpr size_t kCountReadBytes = 1024 * 1024;
@@ -56,14 +57,14 @@ Status Core::restore(std::string_view checkpoint) {
   if (checkpoint.empty()) return {};
   TableReader in(checkpoint);
   const uint8_t version = in.u8();
-  if (version != kCheckpointVersion)
+  if (version == 0 || version > kCheckpointVersion)
     return fail(
         ErrorKind::kFixInput,
         fmt::format("the checkpoint of the stream tables has format {}, this program knows {}; use a newer fmesh",
                     version, kCheckpointVersion));
   std::lock_guard guard(lock);
   tables = StreamTables();
-  return tables.read(in);
+  return tables.read(in, version >= kVersionWithNotes);
 }
 
 void Core::apply(const Transaction& transaction, const Applied& applied, bool /*replaying*/) {
@@ -178,6 +179,31 @@ Result<Cursor> Core::cursor_at(const std::shared_ptr<Stream>& stream, size_t ind
   return cursor;
 }
 
+Status Core::move_cursors(const std::vector<CursorMove>& moves) {
+  std::vector<TableOp> ops;
+  {
+    std::lock_guard guard(lock);
+    for (const CursorMove& move : moves) {
+      if (!move.stream->durable) ops.push_back(StreamTables::create_stream_op(*move.stream));
+      if (!move.subscription->durable) ops.push_back(StreamTables::subscribe_op(*move.stream, *move.subscription));
+      ops.push_back(StreamTables::move_cursor_op(move.stream->partitions[move.partition].id, move.subscription->name,
+                                                 move.cursor));
+    }
+  }
+  FMESH_CHECK(submit_and_wait(std::move(ops)));
+  Wakes wakes;
+  {
+    std::lock_guard guard(lock);
+    for (const CursorMove& move : moves) {
+      tables.update_backlog(*move.stream);
+      wake_producers(*move.stream, wakes);
+      wake_lane(*move.subscription, move.partition, wakes);
+    }
+  }
+  call_all(wakes);
+  return {};
+}
+
 Result<uint64_t> Core::entry_at_time(const std::shared_ptr<Stream>& stream, size_t index, int64_t time_ms) {
   PartitionId id = 0;
   uint64_t end = 0;
@@ -216,7 +242,7 @@ void Core::wake_lane(const Subscription& subscription, size_t lane, Wakes& wakes
   const auto stream = subscription.stream.lock();
   if (!subscription.dispatcher || !stream) return;
   const int64_t now_ns = clock_.monotonic_ns();
-  for (Member* member : subscription.dispatcher->members())
+  for (Member* member : subscription.dispatcher->members(lane))
     if (member->has_wake() && subscription.dispatcher->ready(lane, *member, stream->partitions[lane].end, now_ns))
       wakes.push_back(member->take_wake());
 }

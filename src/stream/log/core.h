@@ -31,6 +31,14 @@ class LogConsumer;
 using Wakes = std::vector<std::function<void()>>;
 void call_all(const Wakes& wakes);
 
+// A new place for one partition of a subscription.
+struct CursorMove {
+  std::shared_ptr<Stream> stream;
+  std::shared_ptr<Subscription> subscription;
+  size_t partition = 0;
+  Cursor cursor;
+};
+
 // Who wants to know of new entries of a stream without being a member of a subscription: read-only consumers.
 class Reader {
  public:
@@ -68,6 +76,8 @@ class Core : public Tables, public std::enable_shared_from_this<Core> {
   // The cursor of a place: what lies before it counts as acknowledged. Reads entries if the place lies between samples.
   Result<Cursor> cursor_at(const std::shared_ptr<Stream>& stream, size_t partition, uint64_t entry,
                            uint32_t first_record);
+  // Moves subscriptions; what was handed out before is void. Waits until that is durable.
+  Status move_cursors(const std::vector<CursorMove>& moves);
   // The first entry of a partition that was published at or after `time_ms`.
   Result<uint64_t> entry_at_time(const std::shared_ptr<Stream>& stream, size_t partition, int64_t time_ms);
 

@@ -8,6 +8,17 @@ namespace {
 constexpr int64_t kNsPerMs = 1'000'000;
 // Entries that one consumer of several takes at a time, as Pulsar's dispatcherMaxRoundRobinBatchSize.
 constexpr size_t kTurnEntriesMax = 20;
+
+void insert_in_order(std::vector<Member*>& members, Member* member) {
+  const auto place =
+      std::ranges::lower_bound(members, std::pair(member->member_name(), member->number()), {},
+                               [](const Member* other) { return std::pair(other->member_name(), other->number()); });
+  members.insert(place, member);
+}
+
+bool is_among(const std::vector<Member*>& members, ConsumerNumber number) {
+  return std::ranges::any_of(members, [&](const Member* member) { return member->number() == number; });
+}
 }  // namespace
 
 Dispatcher::Dispatcher(SubscriptionType type, const std::vector<Cursor>& cursors) : type_(type) {
@@ -20,15 +31,10 @@ void Dispatcher::change_type(SubscriptionType type, const std::vector<Cursor>& c
   for (size_t i = 0; i < lanes_.size(); ++i) reset(i, cursors[i].next());
 }
 
-bool Dispatcher::has_member(ConsumerNumber number) const {
-  return std::ranges::any_of(members_, [&](const Member* member) { return member->number() == number; });
-}
-
 void Dispatcher::join(Member* member) {
-  const auto place =
-      std::ranges::lower_bound(members_, std::pair(member->member_name(), member->number()), {},
-                               [](const Member* other) { return std::pair(other->member_name(), other->number()); });
-  members_.insert(place, member);
+  insert_in_order(members_, member);
+  for (size_t i = 0; i < lanes_.size(); ++i)
+    if (member->only_lane().value_or(i) == i) insert_in_order(lanes_[i].members, member);
   if (!keyed()) return;
   ring_.add(member->number(), member->member_name());
   for (Lane& lane : lanes_) ++lane.keyed_change;
@@ -38,6 +44,7 @@ void Dispatcher::leave(Member* member) {
   std::erase(members_, member);
   if (keyed()) ring_.remove(member->number());
   for (Lane& lane : lanes_) {
+    std::erase(lane.members, member);
     lane.window.release(member->number());
     if (lane.owner == member->number()) lane.owner = 0;
     ++lane.keyed_change;
@@ -56,13 +63,19 @@ void Dispatcher::reset(size_t index, uint64_t next) {
 }
 
 ConsumerNumber Dispatcher::current_owner(Lane& lane, size_t index) {
-  if (members_.empty()) return 0;
+  if (lane.members.empty()) return 0;
   // Partitions are spread over the consumers; what has no partitions goes to the first by name.
-  const ConsumerNumber wanted = members_[index % members_.size()]->number();
+  const ConsumerNumber wanted = lane.members[index % lane.members.size()]->number();
   if (lane.owner == wanted) return wanted;
-  if (lane.owner == 0 || !has_member(lane.owner) || lane.window.out_records(lane.owner) == 0) lane.owner = wanted;
+  if (lane.owner == 0 || !is_among(lane.members, lane.owner) || lane.window.out_records(lane.owner) == 0)
+    lane.owner = wanted;
   // The former owner gets nothing new, the next one waits until it is done with what it has.
   return lane.owner == wanted ? wanted : 0;
+}
+
+ConsumerNumber Dispatcher::key_owner(const Lane& lane, KeyHash hash) const {
+  if (lane.members.size() == members_.size()) return ring_.owner(hash);
+  return ring_.owner_among(hash, [&](ConsumerNumber number) { return is_among(lane.members, number); });
 }
 
 bool Dispatcher::ready(size_t index, const Member& member, uint64_t end, int64_t now_ns) {
@@ -95,17 +108,18 @@ std::vector<Handout> Dispatcher::take(size_t index, Member& member, PollLimits l
   Lane& lane = lanes_[index];
   if (!lane.window.has_ready()) return {};
   auto taken = keyed() ? lane.window.take_keyed(member.number(), limits.records_max, limits.size_max_bytes,
-                                                [this](KeyHash hash) { return ring_.owner(hash); })
-                       : lane.window.take(
-                             member.number(), limits.records_max, limits.size_max_bytes,
-                             members_.size() > 1 && !ordered() ? kTurnEntriesMax : std::numeric_limits<size_t>::max());
+                                                [&](KeyHash hash) { return key_owner(lane, hash); })
+                       : lane.window.take(member.number(), limits.records_max, limits.size_max_bytes,
+                                          lane.members.size() > 1 && !ordered() ? kTurnEntriesMax
+                                                                                : std::numeric_limits<size_t>::max());
   for (const Handout& handout : taken) watch(index, member, handout.entry, now_ns);
   return taken;
 }
 
-size_t Dispatcher::fair_share(uint64_t available) const {
-  if (members_.size() < 2 || type_ != SubscriptionType::kShared) return std::numeric_limits<size_t>::max();
-  const uint64_t share = (available + members_.size() - 1) / members_.size();
+size_t Dispatcher::fair_share(size_t index, uint64_t available) const {
+  const auto& members = lanes_[index].members;
+  if (members.size() < 2 || type_ != SubscriptionType::kShared) return std::numeric_limits<size_t>::max();
+  const uint64_t share = (available + members.size() - 1) / members.size();
   return static_cast<size_t>(std::clamp<uint64_t>(share, 1, kTurnEntriesMax));
 }
 
@@ -132,7 +146,7 @@ int64_t Dispatcher::refuse(size_t index, const Member& member, uint64_t entry, c
 
 void Dispatcher::ended_ack(size_t index, const AckItem& item, bool durable) {
   Lane& lane = lanes_[index];
-  lane.window.end_ack(item, durable, [this](ConsumerNumber number) { return has_member(number); });
+  lane.window.end_ack(item, durable, [&](ConsumerNumber number) { return is_among(lane.members, number); });
   ++lane.keyed_change;
 }
 

@@ -29,6 +29,8 @@ class Member {
   // The wake that notify() left, if one is set; it is taken out.
   virtual std::function<void()> take_wake() = 0;
   virtual bool has_wake() const = 0;
+  // The lane it reads; nothing: all of them.
+  virtual std::optional<size_t> only_lane() const = 0;
 };
 
 class Dispatcher {
@@ -42,6 +44,7 @@ class Dispatcher {
     uint64_t keyed_change = 1;     // key_shared: raised whenever a waiting record may have become deliverable
     std::vector<std::pair<ConsumerNumber, uint64_t>> keyed_seen;  // change at which a consumer found nothing
     std::multimap<int64_t, uint64_t> ack_deadlines;               // due -> entry; empty without ack timeouts
+    std::vector<Member*> members;                                 // who reads it; by name, then by number
   };
 
   Dispatcher(SubscriptionType type, const std::vector<Cursor>& cursors);
@@ -53,7 +56,7 @@ class Dispatcher {
   void change_type(SubscriptionType type, const std::vector<Cursor>& cursors);
 
   const std::vector<Member*>& members() const { return members_; }
-  bool has_member(ConsumerNumber number) const;
+  const std::vector<Member*>& members(size_t lane) const { return lanes_[lane].members; }
   void join(Member* member);
   // What is out with `member` is ready for the others.
   void leave(Member* member);
@@ -69,10 +72,9 @@ class Dispatcher {
   // Ready records of the window for `member`.
   std::vector<Handout> take(size_t lane, Member& member, PollLimits limits, int64_t now_ns);
   // How many new entries `member` may take at once when `available` wait, so that the others get theirs.
-  size_t fair_share(uint64_t available) const;
+  size_t fair_share(size_t lane, uint64_t available) const;
   // Marks that `member` found nothing in a key_shared lane as it is now.
   void saw_nothing(size_t lane, const Member& member);
-  ConsumerNumber key_owner(KeyHash hash) const { return ring_.owner(hash); }
   // Starts the ack timeout of what was handed out.
   void watch(size_t lane, const Member& member, uint64_t entry, int64_t now_ns);
 
@@ -89,6 +91,7 @@ class Dispatcher {
  private:
   // Who is handed entries of an ordered lane now. A lane moves only when nothing is out with its former owner.
   ConsumerNumber current_owner(Lane& lane, size_t index);
+  ConsumerNumber key_owner(const Lane& lane, KeyHash hash) const;
 
   SubscriptionType type_;
   std::deque<Lane> lanes_;

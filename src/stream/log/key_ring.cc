@@ -18,6 +18,8 @@ KeyHash key_hash(const RecordView& record, std::string_view producer_name) {
   return key_hash(std::string(producer_name) + "-" + std::to_string(record.sequence_id));
 }
 
+KeyHash key_hash(const EntryInfo& info) { return key_hash(sticky_key(info)); }
+
 void KeyRing::add(ConsumerNumber consumer, const std::string& name) {
   const int name_index = names_[name]++;
   for (int point = 0; point < kPointsPerConsumer; ++point) {
@@ -43,6 +45,17 @@ ConsumerNumber KeyRing::owner(KeyHash hash) const {
   auto point = points_.lower_bound(hash);
   if (point == points_.end()) point = points_.begin();
   return point->second.front();
+}
+
+ConsumerNumber KeyRing::owner_among(KeyHash hash, const std::function<bool(ConsumerNumber)>& takes_part) const {
+  auto point = points_.lower_bound(hash);
+  for (size_t left = points_.size(); left > 0; --left) {
+    if (point == points_.end()) point = points_.begin();
+    const auto found = std::ranges::find_if(point->second, takes_part);
+    if (found != point->second.end()) return *found;
+    ++point;
+  }
+  return 0;
 }
 
 }  // namespace fmesh::stream::log

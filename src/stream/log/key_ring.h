@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "stream/entry.h"
 #include "stream/log/window.h"
 #include "stream/record.h"
 
@@ -20,6 +22,8 @@ class KeyRing {
   void remove(ConsumerNumber consumer);
   // 0 if there is no consumer.
   ConsumerNumber owner(KeyHash hash) const;
+  // The owner as if the ring had only the consumers that `takes_part`. 0 if there is none.
+  ConsumerNumber owner_among(KeyHash hash, const std::function<bool(ConsumerNumber)>& takes_part) const;
 
  private:
   // The first consumer of a point has it, others queue behind.
@@ -31,5 +35,7 @@ class KeyRing {
 KeyHash key_hash(std::string_view key);
 // The place of a record: by its ordering key, else its key, else spread by who sent it.
 KeyHash key_hash(const RecordView& record, std::string_view producer_name);
+// The place of a whole entry, by what its metadata says.
+KeyHash key_hash(const EntryInfo& info);
 
 }  // namespace fmesh::stream::log

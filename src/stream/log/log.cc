@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "stream/log/consumer.h"
 #include "stream/log/core.h"
@@ -22,6 +23,12 @@ class LogImpl final : public Log {
   Status delete_stream(const std::string& topic) override;
   Result<std::vector<StreamInfo>> list_streams() override;
   Status delete_subscription(const std::string& topic, const std::string& subscription) override;
+  Result<std::optional<StreamInfo>> find_stream(const std::string& topic) override;
+  Result<std::optional<ReceivedEntry>> read_entry(const std::string& topic, const MessageId& id) override;
+  Result<MessageId> find_time(const std::string& topic, int32_t partition, int64_t publish_time_ms) override;
+  Status move_subscription(const std::string& topic, const std::string& subscription, const MessageId& place) override;
+  Result<std::map<std::string, std::string>> notes(const std::string& topic) override;
+  Status put_note(const std::string& topic, const std::string& key, const std::string& value) override;
   Result<std::shared_ptr<Producer>> open_producer(ProducerOptions options) override;
   Result<std::shared_ptr<Consumer>> open_consumer(ConsumerOptions options) override;
   Result<std::shared_ptr<StateTable>> open_state(const std::string& name) override;
@@ -38,6 +45,9 @@ class LogImpl final : public Log {
   std::vector<Damage> damages() const override { return core_->journal().damages(); }
 
  private:
+  std::shared_ptr<Stream> find(const std::string& topic) const;
+  std::vector<uint64_t> begins_of(const Stream& stream) const;
+
   const std::shared_ptr<Core> core_;
 };
 
@@ -95,46 +105,180 @@ Status LogImpl::delete_subscription(const std::string& topic, const std::string&
   return {};
 }
 
+namespace {
+
+int64_t without(uint64_t total, uint64_t part) { return static_cast<int64_t>(total > part ? total - part : 0); }
+
+StreamInfo::Partition partition_info(const Partition& partition, uint64_t begin) {
+  begin = std::min(begin, partition.end);
+  const Volume before = begin == partition.end ? partition.total : partition.history.at_or_before(begin).before;
+  StreamInfo::Partition info;
+  info.first = {ledger_of(partition.id), static_cast<int64_t>(begin), partition.index, -1};
+  info.last = {ledger_of(partition.id), static_cast<int64_t>(partition.end) - 1, partition.index, -1};
+  info.entries = without(partition.end, begin);
+  info.records = without(partition.total.records, before.records);
+  info.bytes = without(partition.total.bytes, before.bytes);
+  return info;
+}
+
+StreamInfo::Subscription subscription_info(const Stream& stream, const Subscription& subscription) {
+  StreamInfo::Subscription info{subscription.name, subscription.type, 0, 0, 0, subscription.records_out_total};
+  if (subscription.dispatcher) info.consumers = static_cast<int32_t>(subscription.dispatcher->members().size());
+  for (size_t i = 0; i < stream.partitions.size(); ++i) {
+    const Partition& partition = stream.partitions[i];
+    const Cursor& cursor = subscription.cursors[i];
+    StreamInfo::Place place;
+    place.next = {ledger_of(partition.id), static_cast<int64_t>(cursor.next()), partition.index, -1};
+    place.backlog_entries = without(partition.end, cursor.entries_done());
+    place.backlog_records = without(partition.total.records, cursor.done().records);
+    place.backlog_bytes = without(partition.total.bytes, cursor.done().bytes);
+    info.backlog_records += place.backlog_records;
+    info.backlog_bytes += place.backlog_bytes;
+    info.places.push_back(place);
+  }
+  return info;
+}
+
+// REQUIRES: the core's lock held. `begins`: of the stream's partitions, in order.
+StreamInfo stream_info(const Stream& stream, std::span<const uint64_t> begins) {
+  StreamInfo info;
+  info.topic = *stream.topic;
+  info.options = stream.options;
+  info.records_in_total = stream.records_in_total;
+  info.bytes_in_total = stream.bytes_in_total;
+  info.over_backlog = stream.over_backlog;
+  for (size_t i = 0; i < stream.partitions.size(); ++i) {
+    info.partitions.push_back(partition_info(stream.partitions[i], begins[i]));
+    info.entries += info.partitions.back().entries;
+    info.records += info.partitions.back().records;
+    info.bytes += info.partitions.back().bytes;
+  }
+  for (const auto& [name, subscription] : stream.subscriptions)
+    info.subscriptions.push_back(subscription_info(stream, *subscription));
+  return info;
+}
+
+}  // namespace
+
+std::shared_ptr<Stream> LogImpl::find(const std::string& topic) const {
+  std::lock_guard guard(core_->lock);
+  return core_->tables.find(topic);
+}
+
+std::vector<uint64_t> LogImpl::begins_of(const Stream& stream) const {
+  // Partitions do not change; the journal is asked before the lock is taken.
+  std::vector<uint64_t> begins;
+  for (const Partition& partition : stream.partitions) begins.push_back(core_->journal().begin(partition.id));
+  return begins;
+}
+
 Result<std::vector<StreamInfo>> LogImpl::list_streams() {
-  // The journal is asked before the lock is taken.
-  std::vector<PartitionId> ids;
+  std::vector<std::shared_ptr<Stream>> streams;
   {
     std::lock_guard guard(core_->lock);
-    for (const auto& [topic, stream] : core_->tables.streams())
-      for (const Partition& partition : stream->partitions) ids.push_back(partition.id);
+    for (const auto& [topic, stream] : core_->tables.streams()) streams.push_back(stream);
   }
-  std::map<PartitionId, uint64_t> begins;
-  for (const PartitionId id : ids) begins[id] = core_->journal().begin(id);
-
-  const auto less = [](uint64_t left, uint64_t right) { return static_cast<int64_t>(left > right ? left - right : 0); };
   std::vector<StreamInfo> infos;
-  std::lock_guard guard(core_->lock);
-  for (const auto& [topic, stream] : core_->tables.streams()) {
-    StreamInfo info;
-    info.topic = topic;
-    info.options = stream->options;
-    info.records_in_total = stream->records_in_total;
-    info.bytes_in_total = stream->bytes_in_total;
-    for (const Partition& partition : stream->partitions) {
-      const uint64_t begin = begins[partition.id];
-      const Volume before = begin >= partition.end ? partition.total : partition.history.at_or_before(begin).before;
-      info.entries += less(partition.end, begin);
-      info.records += less(partition.total.records, before.records);
-      info.bytes += less(partition.total.bytes, before.bytes);
-    }
-    for (const auto& [name, subscription] : stream->subscriptions) {
-      StreamInfo::Subscription figures{name, subscription->type, 0, 0, 0, subscription->records_out_total};
-      if (subscription->dispatcher)
-        figures.consumers = static_cast<int32_t>(subscription->dispatcher->members().size());
-      for (size_t i = 0; i < stream->partitions.size(); ++i) {
-        figures.backlog_records += less(stream->partitions[i].total.records, subscription->cursors[i].done().records);
-        figures.backlog_bytes += less(stream->partitions[i].total.bytes, subscription->cursors[i].done().bytes);
-      }
-      info.subscriptions.push_back(std::move(figures));
-    }
-    infos.push_back(std::move(info));
+  for (const auto& stream : streams) {
+    const auto begins = begins_of(*stream);
+    std::lock_guard guard(core_->lock);
+    if (!stream->deleted) infos.push_back(stream_info(*stream, begins));
   }
   return infos;
+}
+
+Result<std::optional<StreamInfo>> LogImpl::find_stream(const std::string& topic) {
+  FMESH_TRY(const TopicName name, TopicName::parse(topic));
+  const auto stream = find(name.full());
+  if (!stream) return std::nullopt;
+  const auto begins = begins_of(*stream);
+  std::lock_guard guard(core_->lock);
+  if (stream->deleted) return std::nullopt;
+  return stream_info(*stream, begins);
+}
+
+Result<std::optional<ReceivedEntry>> LogImpl::read_entry(const std::string& topic, const MessageId& id) {
+  FMESH_TRY(const TopicName name, TopicName::parse(topic));
+  const auto stream = find(name.full());
+  if (!stream || id.ledger < 1 || id.entry < 0) return std::nullopt;
+  const auto partition = std::ranges::find(stream->partitions, partition_of(id.ledger), &Partition::id);
+  const auto number = static_cast<uint64_t>(id.entry);
+  if (partition == stream->partitions.end() || number < core_->journal().begin(partition->id) ||
+      number >= core_->journal().end(partition->id))
+    return std::nullopt;
+  FMESH_TRY(const auto entries, core_->journal().read(partition->id, number, 1));
+  if (entries.empty()) return std::nullopt;
+  FMESH_TRY(const EntryInfo info, read_entry_info(entries.front().view()));
+  ReceivedEntry entry;
+  entry.id = {id.ledger, id.entry, partition->index, -1};
+  entry.topic = stream->topic;
+  entry.bytes = entries.front();
+  entry.record_count = info.record_count;
+  return entry;
+}
+
+Result<MessageId> LogImpl::find_time(const std::string& topic, int32_t partition, int64_t publish_time_ms) {
+  FMESH_TRY(const TopicName name, TopicName::parse(topic));
+  const auto stream = find(name.full());
+  const auto index = static_cast<size_t>(std::max(partition, 0));
+  if (!stream || index >= stream->partitions.size())
+    return fail(ErrorKind::kFixInput, fmt::format("there is no partition {} of a stream {}", partition, name.full()));
+  FMESH_TRY(const uint64_t entry, core_->entry_at_time(stream, index, publish_time_ms));
+  const Partition& found = stream->partitions[index];
+  return MessageId{ledger_of(found.id), static_cast<int64_t>(entry), found.index, -1};
+}
+
+Status LogImpl::move_subscription(const std::string& topic, const std::string& subscription, const MessageId& place) {
+  FMESH_TRY(const TopicName name, TopicName::parse(topic));
+  CursorMove move;
+  PartitionId id = 0;
+  {
+    std::lock_guard guard(core_->lock);
+    move.stream = core_->tables.find(name.full());
+    if (!move.stream) return fail(ErrorKind::kFixInput, fmt::format("there is no stream {}", name.full()));
+    const auto found = move.stream->subscriptions.find(subscription);
+    if (found == move.stream->subscriptions.end())
+      return fail(ErrorKind::kFixInput, fmt::format("stream {} has no subscription {}", name.full(), subscription));
+    move.subscription = found->second;
+    const auto& partitions = move.stream->partitions;
+    const auto partition =
+        place.ledger < 1 ? partitions.end() : std::ranges::find(partitions, partition_of(place.ledger), &Partition::id);
+    if (partition == partitions.end() || place.entry < 0)
+      return fail(ErrorKind::kFixInput, fmt::format("{} is no place in stream {}; give an id that was read from it",
+                                                    to_string(place), name.full()));
+    id = partition->id;
+    move.partition = static_cast<size_t>(partition - partitions.begin());
+  }
+  const uint64_t entry = std::max(core_->journal().begin(id), static_cast<uint64_t>(place.entry));
+  const bool inside = place.batch_index > 0 && entry == static_cast<uint64_t>(place.entry);
+  FMESH_TRY(move.cursor, core_->cursor_at(move.stream, move.partition, entry,
+                                          inside ? static_cast<uint32_t>(place.batch_index) : 0));
+  return core_->move_cursors({move});
+}
+
+Result<std::map<std::string, std::string>> LogImpl::notes(const std::string& topic) {
+  FMESH_TRY(const TopicName name, TopicName::parse(topic));
+  std::lock_guard guard(core_->lock);
+  const auto stream = core_->tables.find(name.full());
+  if (!stream) return fail(ErrorKind::kFixInput, fmt::format("there is no stream {}", name.full()));
+  return std::map<std::string, std::string>(stream->notes.begin(), stream->notes.end());
+}
+
+Status LogImpl::put_note(const std::string& topic, const std::string& key, const std::string& value) {
+  FMESH_TRY(const TopicName name, TopicName::parse(topic));
+  {
+    std::lock_guard guard(core_->lock);
+    const auto stream = core_->tables.find(name.full());
+    if (!stream) return fail(ErrorKind::kFixInput, fmt::format("there is no stream {}", name.full()));
+    size_t size = key.size() + value.size();
+    for (const auto& [other, text] : stream->notes)
+      if (other != key) size += other.size() + text.size();
+    if (size > kNotesSizeMaxBytes)
+      return fail(ErrorKind::kFixInput,
+                  fmt::format("stream {}: its notes would have {} bytes, at most {} are kept; remove some", name.full(),
+                              size, kNotesSizeMaxBytes));
+  }
+  return core_->submit_and_wait({StreamTables::note_op(name.full(), key, value)});
 }
 
 Result<std::shared_ptr<Producer>> LogImpl::open_producer(ProducerOptions options) {
@@ -155,6 +299,10 @@ Result<std::shared_ptr<Consumer>> LogImpl::open_consumer(ConsumerOptions options
   if (options.topics.empty() && options.topic_pattern.empty())
     return fail(ErrorKind::kFixInput,
                 fmt::format("a consumer of subscription {} names neither topics nor a pattern", options.subscription));
+  if (options.partition >= 0 && (options.topics.size() != 1 || !options.topic_pattern.empty()))
+    return fail(ErrorKind::kFixInput,
+                fmt::format("a consumer of subscription {} wants partition {}, which only one topic can have",
+                            options.subscription, options.partition));
   if (options.read_only) {
     FMESH_TRY(auto reader, ReadOnlyConsumer::open(core_, std::move(options)));
     return reader;

@@ -1,4 +1,4 @@
-// The embedded durable log: streams on the disk of this machine, without a server. It is a stream::Client over a
+// The embedded durable log: streams on the disk of this machine, without a server. It is a stream::Store over a
 // Journal: it keeps the tables of streams, subscriptions, cursors, producers and state, and decides who is handed which
 // entry.
 //
@@ -11,8 +11,8 @@
 
 #include "base/clock.h"
 #include "base/disk.h"
-#include "stream/client.h"
 #include "stream/log/journal.h"
+#include "stream/store.h"
 
 namespace fmesh::stream::log {
 
@@ -24,7 +24,7 @@ struct LogOptions {
   std::string state_directory;
 };
 
-class Log : public Client {
+class Log : public Store {
  public:
   static Result<std::unique_ptr<Log>> open(Disk& disk, const Clock& clock, LogOptions options);
   // For a log without a committer thread (JournalOptions::own_thread = false): one round of the committer.

@@ -20,6 +20,10 @@ Result<std::shared_ptr<ReadOnlyConsumer>> ReadOnlyConsumer::open(std::shared_ptr
     auto stream = core->tables.find(name.full());
     // Looking must not make a stream.
     if (!stream) return fail(ErrorKind::kFixInput, fmt::format("there is no stream {}", name.full()));
+    if (reader->options_.partition >= static_cast<int32_t>(stream->partitions.size()))
+      return fail(ErrorKind::kFixInput,
+                  fmt::format("stream {} has {} partitions, partition {} is not one of them", name.full(),
+                              stream->options.partitions, reader->options_.partition));
     streams.push_back(std::move(stream));
   }
   std::lock_guard guard(core->lock);
@@ -36,7 +40,8 @@ void ReadOnlyConsumer::add(const std::shared_ptr<Stream>& stream, bool from_now)
   const auto is_here = [&](const Place& place) { return place.stream == stream; };
   if (std::ranges::any_of(places_, is_here)) return;
   for (size_t i = 0; i < stream->partitions.size(); ++i)
-    places_.push_back({stream, i, stream->partitions[i].id, from_now ? stream->partitions[i].end : 0, 0});
+    if (options_.partition < 0 || static_cast<size_t>(options_.partition) == i)
+      places_.push_back({stream, i, stream->partitions[i].id, from_now ? stream->partitions[i].end : 0, 0});
   core_->readers[stream.get()].push_back(this);
 }
 

@@ -130,6 +130,14 @@ TableOp StreamTables::move_cursor_op(PartitionId partition, std::string_view sub
   return op_of(Table::kMoveCursor, out);
 }
 
+TableOp StreamTables::note_op(std::string_view topic, std::string_view key, std::string_view value) {
+  TableWriter out;
+  out.text(topic);
+  out.text(key);
+  out.text(value);
+  return op_of(Table::kNote, out);
+}
+
 TableOp StreamTables::producer_op(PartitionId partition, std::string_view name, int64_t sequence_id) {
   TableWriter out;
   out.number(partition);
@@ -184,6 +192,8 @@ void StreamTables::apply_op(const TableOp& op) {
       return acknowledge(in);
     case Table::kMoveCursor:
       return move_cursor(in);
+    case Table::kNote:
+      return note(in);
     case Table::kUnsubscribe: {
       const auto stream = find(in.text());
       if (!stream) return;
@@ -279,6 +289,18 @@ void StreamTables::move_cursor(TableReader& in) {
     subscription->dispatcher->reset(located.index, subscription->cursors[located.index].next());
 }
 
+void StreamTables::note(TableReader& in) {
+  const auto stream = find(in.text());
+  const std::string key(in.text());
+  const std::string_view value = in.text();
+  if (!stream || !in.ok()) return;
+  if (value.empty()) {
+    stream->notes.erase(key);
+  } else {
+    stream->notes.insert_or_assign(key, std::string(value));
+  }
+}
+
 uint64_t StreamTables::first_wanted(PartitionId id, int64_t now_ms) const {
   const Located located = locate(id);
   if (!located.stream) return kNothingWanted;
@@ -344,11 +366,16 @@ void StreamTables::write(TableWriter& out) const {
       out.u8(static_cast<uint8_t>(subscription->type));
       for (const Cursor& cursor : subscription->cursors) cursor.write(out);
     }
+    out.number(stream->notes.size());
+    for (const auto& [key, value] : stream->notes) {
+      out.text(key);
+      out.text(value);
+    }
   }
   producers_.write(out);
 }
 
-Status StreamTables::read(TableReader& in) {
+Status StreamTables::read(TableReader& in, bool has_notes) {
   const auto next_partition = static_cast<PartitionId>(in.number());
   for (uint64_t left = in.count(); left > 0 && in.ok(); --left) {
     const std::string_view topic = in.text();
@@ -369,6 +396,10 @@ Status StreamTables::read(TableReader& in) {
       std::vector<Cursor> cursors;
       for (size_t i = 0; i < stream->partitions.size(); ++i) cursors.push_back(Cursor::read(in));
       add_subscription(stream, name, type, std::move(cursors))->durable = true;
+    }
+    for (uint64_t notes = has_notes ? in.count() : 0; notes > 0 && in.ok(); --notes) {
+      const std::string key(in.text());
+      stream->notes.insert_or_assign(key, std::string(in.text()));
     }
   }
   producers_.read(in);

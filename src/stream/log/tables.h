@@ -62,6 +62,7 @@ struct Stream {
   bool over_backlog = false;  // some subscription has more unacknowledged bytes than options.backlog_size_max_bytes
   int64_t records_in_total = 0;
   int64_t bytes_in_total = 0;
+  std::map<std::string, std::string, std::less<>> notes;  // durable; opaque here
 };
 
 // Which table an op belongs to. Written to disk: numbers are never used again for something else.
@@ -76,6 +77,7 @@ enum class Table : uint8_t {
   kProducer = 7,
   kAppended = 8,  // when the appends of this transaction were written, and their sizes
   kState = 9,
+  kNote = 10,
 };
 
 class StreamTables {
@@ -104,6 +106,7 @@ class StreamTables {
   static TableOp acknowledge_op(PartitionId partition, std::string_view subscription,
                                 const std::vector<AckItem>& items);
   static TableOp move_cursor_op(PartitionId partition, std::string_view subscription, const Cursor& cursor);
+  static TableOp note_op(std::string_view topic, std::string_view key, std::string_view value);
   static TableOp producer_op(PartitionId partition, std::string_view name, int64_t sequence_id);
   static TableOp appended_op(int64_t written_ms, const std::vector<JournalAppend>& appends);
 
@@ -121,7 +124,8 @@ class StreamTables {
   ProducerTable& producers() { return producers_; }
 
   void write(TableWriter& out) const;
-  Status read(TableReader& in);
+  // `has_notes`: written by a program that knew them.
+  Status read(TableReader& in, bool has_notes);
 
  private:
   void apply_op(const TableOp& op);
@@ -130,6 +134,7 @@ class StreamTables {
   void subscribe(TableReader& in);
   void acknowledge(TableReader& in);
   void move_cursor(TableReader& in);
+  void note(TableReader& in);
   std::shared_ptr<Subscription> subscription_of(const Located& located, std::string_view name) const;
   void insert(const std::shared_ptr<Stream>& stream);
 
