@@ -1,5 +1,6 @@
-// The Api that speaks to a real API server: TLS, client certificates, tokens (a token file is read anew once a minute),
-// a limit on requests per second and in flight. Exec plugins, passwords, impersonation and proxies are refused.
+// The Api that speaks to a real API server, or to it through a proxy: TLS, credentials that are kept fresh (see
+// credentials.h), impersonation, a limit on requests per second and in flight. A request that the server refuses with
+// 401 is sent once more if there are other credentials by then; it had not been carried out.
 #pragma once
 
 #include <memory>
@@ -18,6 +19,7 @@ struct HttpApiOptions {
   std::string user_agent;
 };
 
+// Errors: kFixInput for a server, proxy, file or PEM text that can't be used.
 Result<std::unique_ptr<Api>> make_http_api(net::IoLoop& loop, ClusterConfig config, HttpApiOptions options);
 
 }  // namespace fmesh::kube

@@ -1,5 +1,6 @@
 // An HTTP/1.1 client for a loop: it never blocks, keeps a bounded set of connections and streams answers. TLS is
 // verified; trust, names and client certificates are values that may be replaced while it runs (credentials rotate).
+// A proxy is asked for a tunnel (CONNECT, SOCKS 5), or for the whole URL if the server is plain.
 //
 // Everything, callbacks included, happens on the IoLoop.
 #pragma once
@@ -18,9 +19,9 @@
 namespace fmesh::net {
 
 struct AsyncHttpClientOptions {
-  std::string url;    // http(s)://host:port[/prefix], IPv6 in brackets
-  std::string proxy;  // http://[user:pass@]host:port, https://..., socks5://host:port; empty: none
-  TlsIdentity tls;
+  std::string url;      // http(s)://host:port[/prefix], IPv6 in brackets
+  std::string proxy{};  // as parse_proxy() of proxy.h takes it; empty: none
+  TlsIdentity tls{};
   size_t connections_max = 32;  // for send(); further requests wait in a line of at most waiting_max
   size_t waiting_max = 10'000;
   int64_t timeout_ms = 30'000;       // of one request, from the moment it leaves the line
@@ -28,14 +29,14 @@ struct AsyncHttpClientOptions {
   size_t body_size_max_bytes = 64 * 1024 * 1024;
   // Asked with each resolved address ("10.0.0.7", "fd00::1") before connecting to it; one that is refused is not tried,
   // and if none is left the request ends with the last refusal. Empty: every address. Not asked for a proxy.
-  std::function<Status(const std::string& ip)> check_address;
+  std::function<Status(const std::string& ip)> check_address{};
 };
 
 struct AsyncRequest {
   std::string method = "GET";
-  std::string target;  // sent as it is, after the URL's prefix
-  std::map<std::string, std::string> headers;
-  std::string body;
+  std::string target{};  // sent as it is, after the URL's prefix
+  std::multimap<std::string, std::string> headers{};
+  std::string body{};
   int64_t timeout_ms = 0;  // 0: the client's; of a stream: between two pieces of the answer
 };
 
@@ -62,7 +63,7 @@ class AsyncHttpClient {
   virtual void send(AsyncRequest request, std::function<void(Result<HttpResponse>)> done) = 0;
   // On a connection of its own, not counted in connections_max.
   virtual std::unique_ptr<HttpStream> open(AsyncRequest request, HttpStreamHandler handler) = 0;
-  // For connections made from now on; kept ones are closed when they fall idle. Errors: kFixInput.
+  // For connections made from now on; kept ones are not used again. Errors: kFixInput; nothing changes then.
   virtual Status set_tls(TlsIdentity tls) = 0;
 };
 

@@ -1,4 +1,4 @@
-// What the tests of the room share: a server with a known handler, and a peer that sends any bytes it likes.
+// What the tests of the room share: a client and a server that send any bytes they like.
 #pragma once
 
 #include <netinet/in.h>
@@ -7,10 +7,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
+#include <vector>
 
 namespace fmesh::net {
 
@@ -63,6 +66,70 @@ class RawPeer {
   int fd_;
   bool connected_ = false, closed_ = false, reset_ = false;
   std::string got_;
+};
+
+// Accepts connections one after the other and plays a script on each: reads a request, sends the bytes, closes.
+class ScriptedServer {
+ public:
+  struct Turn {
+    std::string answer;
+    bool keep = false;  // the next turn is on the same connection
+    int64_t wait_ms = 0;
+    bool read = true;
+  };
+
+  explicit ScriptedServer(std::vector<Turn> turns)
+      : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), turns_(std::move(turns)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    ::bind(listener_, reinterpret_cast<sockaddr*>(&address), size);
+    ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
+    ::listen(listener_, 16);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] { play(); });
+  }
+  ~ScriptedServer() {
+    ::shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    ::close(listener_);
+  }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  // REQUIRES: all turns are over.
+  const std::string& received() const { return received_; }
+  int turns_played() const { return played_; }
+
+ private:
+  void play() {
+    int fd = -1;
+    for (const Turn& turn : turns_) {
+      if (fd < 0) fd = ::accept(listener_, nullptr, nullptr);
+      if (fd < 0) return;
+      char bytes[65536];
+      std::string request;
+      while (turn.read && !request.contains("\r\n\r\n")) {
+        const ssize_t n = ::recv(fd, bytes, sizeof bytes, 0);
+        if (n <= 0) break;
+        request.append(bytes, static_cast<size_t>(n));
+      }
+      received_ += request;
+      std::this_thread::sleep_for(std::chrono::milliseconds(turn.wait_ms));
+      ::send(fd, turn.answer.data(), turn.answer.size(), MSG_NOSIGNAL);
+      ++played_;
+      if (turn.keep) continue;
+      ::close(fd);
+      fd = -1;
+    }
+    if (fd >= 0) ::close(fd);
+  }
+
+  int listener_;
+  std::vector<Turn> turns_;
+  uint16_t port_ = 0;
+  std::string received_;
+  std::atomic<int> played_{0};
+  std::thread thread_;
 };
 
 }  // namespace fmesh::net

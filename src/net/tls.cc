@@ -1,7 +1,7 @@
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 
 #include <boost/asio/ip/address.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
 
 #include "net/tls_private.h"
 
@@ -9,6 +9,23 @@ namespace fmesh::net {
 
 namespace asio = boost::asio;
 using ErrorCode = boost::system::error_code;
+
+namespace {
+
+bool is_address(const std::string& text) {
+  ErrorCode code;
+  asio::ip::make_address(text, code);
+  return !code;
+}
+
+// The name that the peer's certificate must be for. OpenSSL's own check, as its errors say what is wrong.
+bool expect_name(SSL_CTX* context, const std::string& name) {
+  X509_VERIFY_PARAM* expected = SSL_CTX_get0_param(context);
+  return is_address(name) ? X509_VERIFY_PARAM_set1_ip_asc(expected, name.c_str()) == 1
+                          : X509_VERIFY_PARAM_set1_host(expected, name.c_str(), name.size()) == 1;
+}
+
+}  // namespace
 
 Result<std::shared_ptr<asio::ssl::context>> make_client_context(const TlsIdentity& identity, const std::string& host) {
   auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
@@ -31,17 +48,16 @@ Result<std::shared_ptr<asio::ssl::context>> make_client_context(const TlsIdentit
   }
   if (!identity.insecure && !identity.any_name) {
     const std::string& name = identity.server_name.empty() ? host : identity.server_name;
-    context->set_verify_callback(asio::ssl::host_name_verification(name), code);
-    if (code) return bad("the server name");
+    if (!expect_name(context->native_handle(), name)) {
+      return fail(ErrorKind::kFixInput, "the server name \"" + name + "\" can't be used");
+    }
   }
   return context;
 }
 
 void set_server_name(SSL* ssl, const TlsIdentity& identity, const std::string& host) {
   const std::string& name = identity.server_name.empty() ? host : identity.server_name;
-  ErrorCode not_ip;
-  asio::ip::make_address(name, not_ip);
-  if (not_ip) SSL_set_tlsext_host_name(ssl, name.c_str());
+  if (!is_address(name)) SSL_set_tlsext_host_name(ssl, name.c_str());
 }
 
 std::shared_ptr<asio::ssl::context> new_server_context() {

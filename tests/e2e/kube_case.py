@@ -251,11 +251,11 @@ class KubeCase(unittest.TestCase):
         logs = "".join(f"\noperator's log:\n{operator.log()[-4000:]}" for operator in self.operators)
         self.fail(f"{what}: not within {seconds} s; last: {last}{logs}")
 
-    def start_operator(self, *flags, environment=None, user="operator", wait=True):
-        """`fmesh operator` as that user (who may what the chart grants), webhooks off unless ENABLE_WEBHOOKS is given, its servers on loopback."""
+    def start_operator(self, *flags, environment=None, user="operator", wait=True, kubeconfig=None):
+        """`fmesh operator` as that user (who may what the chart grants) or by that file, webhooks off unless ENABLE_WEBHOOKS is given, its servers on loopback."""
         health, metrics = (f"127.0.0.1:{port}" for port in testbed.free_ports(2))
         given = " ".join(flags)
-        command = [FMESH, "operator", "--kubeconfig", str(self.cluster.kubeconfig(user)), "--health-probe-addr", health]
+        command = [FMESH, "operator", "--kubeconfig", str(kubeconfig or self.cluster.kubeconfig(user)), "--health-probe-addr", health]
         if "--metrics-addr" not in given:
             command += ["--metrics-addr", metrics, "--metrics-secure=false"]
         command += flags

@@ -102,7 +102,7 @@ class RestAdmin final : public Admin {
     net::AsyncRequest request;
     request.method = method;
     request.target = target;
-    if (!authorization_.empty()) request.headers["authorization"] = authorization_;
+    if (!authorization_.empty()) request.headers.emplace("authorization", authorization_);
     client_->send(std::move(request),
                   [this, method, redirects, done = std::move(done)](const Result<net::HttpResponse>& response) {
                     const bool redirect = response && (response->status == 301 || response->status == 302 ||

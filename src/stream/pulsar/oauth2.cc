@@ -62,7 +62,7 @@ class Request final : public TokenRequest {
     net::AsyncRequest request;
     request.method = "POST";
     request.target = endpoint.prefix.empty() ? "/" : endpoint.prefix;
-    request.headers["content-type"] = "application/x-www-form-urlencoded";
+    request.headers.emplace("content-type", "application/x-www-form-urlencoded");
     request.body = form_;
     const Status begun = ask(token_client_, endpoint, std::move(request), [this](const json::value& answer) {
       std::string token = text_at(answer, "access_token");
@@ -82,7 +82,7 @@ class Request final : public TokenRequest {
       return hosts.check(host, ip);
     };
     FMESH_TRY(client, net::AsyncHttpClient::make(loop_, std::move(options)));
-    request.headers["accept"] = "application/json";
+    request.headers.emplace("accept", "application/json");
     client->send(std::move(request), [this, url, then = std::move(then)](const Result<net::HttpResponse>& answer) {
       if (!answer) return done_(fail(answer.error().within("OAuth2")));
       boost::system::error_code error;
