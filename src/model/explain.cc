@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "model/schema.h"
+
 namespace fmesh::model {
 namespace {
 
@@ -12,11 +14,6 @@ std::string lower(std::string_view text) {
   std::string out(text);
   for (char& byte : out) byte = byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + 32) : byte;
   return out;
-}
-
-Kinds kinds_inside(Kinds kinds, std::string_view field) {
-  if (kinds != static_cast<Kinds>(Kind::kFunctionMesh)) return kinds;
-  return field == "functions" ? kF : field == "sources" ? kSo : field == "sinks" ? kSi : kinds;
 }
 
 std::string default_text(const FieldInfo& field, Kinds kinds) {

@@ -87,13 +87,7 @@ class SchemaMaker {
   }
 
   json::object inner(const FieldInfo& field, Kinds kind) {
-    const StructInfo& info = *field.storage->structure();
-    Kinds inside = kind;
-    // The items of a mesh are components of their own kind.
-    if (kind == static_cast<Kinds>(Kind::kFunctionMesh)) {
-      inside = field.name == "functions" ? kF : field.name == "sources" ? kSo : field.name == "sinks" ? kSi : kind;
-    }
-    return structure(info, inside);
+    return structure(*field.storage->structure(), kinds_inside(kind, field.name));
   }
 
   static json::object limited(const FieldInfo& field, json::object out) {
@@ -202,6 +196,11 @@ std::string_view kind_meaning(Kind kind) {
       return "Pod settings that are merged into every component of a namespace or cluster.";
   }
   return {};
+}
+
+Kinds kinds_inside(Kinds kinds, std::string_view field) {
+  if (kinds != static_cast<Kinds>(Kind::kFunctionMesh)) return kinds;
+  return field == "functions" ? kF : field == "sources" ? kSo : field == "sinks" ? kSi : kinds;
 }
 
 std::string plural(Kind kind) {

@@ -22,6 +22,8 @@ std::string make_crd_yaml(Kind kind);
 // The tables of a kind's spec and status; status of a BackendConfig has no fields: null.
 const StructInfo& spec_info(Kind kind);
 const StructInfo* status_info(Kind kind);
+// Whose fields are inside `field`: the items of a mesh are components of their own kind.
+Kinds kinds_inside(Kinds kinds, std::string_view field);
 // functionmeshes, ...
 std::string plural(Kind kind);
 // What it is, in a sentence.

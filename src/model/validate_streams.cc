@@ -207,6 +207,39 @@ bool resources_valid(const ResourceRequirements& resources) {
          (!limit_cpu.positive() || request_cpu <= limit_cpu);
 }
 
+// Upstream makes a volume without a name of it, which no API server takes.
+void check_secret(const std::string& secret, std::string_view secret_field, const std::string& key,
+                  std::string_view key_field, const Path& path, Findings& findings) {
+  if (secret.empty()) findings.error(path / secret_field, "cannot be empty; name the Secret that is mounted");
+  if (key.empty()) findings.error(path / key_field, "cannot be empty; name the key in the Secret");
+}
+
+void check_key_file(const std::optional<PulsarMessaging>& messaging, std::string_view field, Findings& findings) {
+  if (!messaging || !messaging->auth_config || !messaging->auth_config->oauth2_config) return;
+  const Oauth2Config& config = *messaging->auth_config->oauth2_config;
+  check_secret(config.key_secret_name, "keySecretName", config.key_secret_key, "keySecretKey",
+               Path::of(field) / "authConfig" / "oauth2Config", findings);
+}
+
+void check_crypto_secrets(const std::optional<CryptoConfig>& config, const Path& path, Findings& findings) {
+  if (!config) return;
+  for (size_t index = 0; index < config->crypto_secrets.size(); ++index) {
+    const CryptoSecret& secret = config->crypto_secrets[index];
+    if (secret.as_volume.empty()) continue;  // it is not mounted
+    check_secret(secret.secret_name, "secretName", secret.secret_key, "secretKey",
+                 (path / "cryptoConfig" / "cryptoSecrets")[index], findings);
+  }
+}
+
+void check_secrets(const ComponentSpec& spec, Findings& findings) {
+  check_key_file(spec.pulsar, "pulsar", findings);
+  check_key_file(spec.pulsar_package_service, "pulsarPackageService", findings);
+  for (const auto& [name, config] : spec.input.source_specs)
+    check_crypto_secrets(config.crypto_config, Path::of("input.sourceSpecs") / name, findings);
+  if (spec.output.producer_config)
+    check_crypto_secrets(spec.output.producer_config->crypto_config, Path::of("output.producerConf"), findings);
+}
+
 }  // namespace
 
 void check_cluster(const Component& component, Findings& findings) {
@@ -222,6 +255,7 @@ void check_cluster(const Component& component, Findings& findings) {
   if (spec.pulsar_package_service && spec.pulsar_package_service->pulsar_config.empty()) {
     findings.error("pulsarPackageService", "pulsarPackageService.pulsarConfig needs to be set");
   }
+  check_secrets(spec, findings);
   if (!spec.stateful_config || !spec.stateful_config->pulsar || component.kind != Kind::kFunction) return;
   if (spec.golang) findings.error("statefulConfig", "Golang function do not support stateful function yet");
   if (spec.stateful_config->pulsar->service_url.empty()) {

@@ -149,6 +149,17 @@ std::vector<RuleCase> stream_rule_cases() {
        "Log topic q:// is invalid"},
       {"dead letter topic", "Sink", sink + ", maxMessageRetry: 1, deadLetterTopic: a/b", "spec.deadLetterTopic",
        "spec.deadLetterTopic", "DeadLetter topic a/b is invalid"},
+      {"key file of no Secret", "Function",
+       function + ", pulsarPackageService: {pulsarConfig: p, authConfig: {oauth2Config: {audience: a, issuerUrl: u, "
+                  "keySecretName: '', keySecretKey: k}}}",
+       "spec.pulsarPackageService.authConfig.oauth2Config.keySecretName",
+       "spec.pulsarPackageService.authConfig.oauth2Config.keySecretName", "cannot be empty; name the Secret"},
+      {"mounted key of no name", "Function",
+       no_input +
+           ", input: {sourceSpecs: {q: {cryptoConfig: {cryptoKeyReaderClassName: c, cryptoSecrets: [{secretName: "
+           "s, secretKey: '', asVolume: /v}]}}}}",
+       "spec.input.sourceSpecs.q.cryptoConfig.cryptoSecrets[0].secretKey",
+       "spec.input.sourceSpecs.q.cryptoConfig.cryptoSecrets[0].secretKey", "cannot be empty; name the key"},
       {"state with go", "Function", "golang: {go: g}, statefulConfig: {pulsar: {serviceUrl: 'bk://h'}}, " + bare,
        "spec.statefulConfig", "spec.statefulConfig", "Golang function do not support stateful function yet"},
       {"state without url", "Function", function + ", statefulConfig: {pulsar: {serviceUrl: ''}}",
