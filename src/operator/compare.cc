@@ -17,7 +17,7 @@ namespace {
 
 namespace json = boost::json;
 
-using Defaults = std::multimap<std::string_view, json::value>;
+using DefaultTable = std::multimap<std::string_view, json::value>;
 
 // What the API server writes where nothing was given (Kubernetes API reference, "Defaults to"). "*" is any value: the
 // field is computed, or another name of one that is compared.
@@ -60,13 +60,12 @@ constexpr std::pair<std::string_view, std::string_view> kDefaults[] = {
     {"status", "*"},
     {"creationTimestamp", "*"},
     {"selectPolicy", "\"Max\""},
-    {"stabilizationWindowSeconds", "*"},
     {"minReplicas", "1"},
 };
 
-const Defaults& defaults() {
-  static const Defaults table = [] {
-    Defaults parsed;
+const DefaultTable& defaults() {
+  static const DefaultTable table = [] {
+    DefaultTable parsed;
     for (const auto& [name, text] : kDefaults) parsed.emplace(name, text == "*" ? json::value("*") : json::parse(text));
     return parsed;
   }();
@@ -114,7 +113,6 @@ bool is_empty(const json::value& value) {
 }
 
 bool is_default(std::string_view key, const json::value& value) {
-  if (is_empty(value)) return true;
   const auto [first, last] = defaults().equal_range(key);
   return std::any_of(first, last, [&](const auto& row) { return row.second == "*" || row.second == value; });
 }
@@ -184,16 +182,42 @@ std::optional<std::map<std::string, const json::value*>> by_name(const json::arr
   return out;
 }
 
+// An autoscaler's behavior as the API server has it: whoever gives one rule gets the rest (Kubernetes,
+// pkg/apis/autoscaling/v2: GenerateHPAScaleUpRules, GenerateHPAScaleDownRules).
+json::object complete_behavior(json::object behavior) {
+  static const json::value up = json::parse(
+      R"({"stabilizationWindowSeconds":0,"selectPolicy":"Max","policies":[
+          {"type":"Pods","value":4,"periodSeconds":15},{"type":"Percent","value":100,"periodSeconds":15}]})");
+  static const json::value down =
+      json::parse(R"({"selectPolicy":"Max","policies":[{"type":"Percent","value":100,"periodSeconds":15}]})");
+  for (const char* direction : {"scaleUp", "scaleDown"}) {
+    json::value& rules = behavior[direction];
+    if (!rules.is_object()) rules.emplace_object();
+    const json::value& usual = std::string_view(direction) == "scaleUp" ? up : down;
+    for (const auto& rule : usual.get_object()) {
+      if (!rules.get_object().contains(rule.key())) rules.get_object().emplace(rule.key(), rule.value());
+    }
+  }
+  return behavior;
+}
+
 using Difference = std::optional<json::value>;
 
 class Comparison {
  public:
+  explicit Comparison(Defaults defaults) : completed_(defaults == Defaults::kOfServer) {}
+
   // `key` names the member that holds both, `around` the one that holds it.
   Difference compare(const json::value& wanted, const json::value& live, std::string_view key,
                      std::string_view around) const {
-    if (is_empty(wanted) && is_empty(live) && !zero_counts(key)) return std::nullopt;
+    if (is_nothing(wanted, key) && is_nothing(live, key)) return std::nullopt;
     if (is_free(key)) return wanted == live ? std::nullopt : Difference(json::value(kHidden));
-    if (wanted.is_object() && live.is_object()) return objects(wanted.get_object(), live.get_object(), key);
+    if (wanted.is_object() && live.is_object()) {
+      if (completed_ && key == "behavior") {
+        return objects(complete_behavior(wanted.get_object()), live.get_object(), key);
+      }
+      return objects(wanted.get_object(), live.get_object(), key);
+    }
     if (wanted.is_array() && live.is_array()) return arrays(wanted, live, key, around);
     if (wanted == live || same_number(wanted, live)) return std::nullopt;
     if ((holds_quantities(key) || holds_quantities(around)) && same_quantity(wanted, live)) return std::nullopt;
@@ -201,6 +225,13 @@ class Comparison {
   }
 
  private:
+  // The same as if it were not there. In our own kinds a number or a truth value is written only if it was given.
+  bool is_nothing(const json::value& value, std::string_view key) const {
+    if (!is_empty(value)) return false;
+    const bool zero = value.is_number() || value.is_bool();
+    return !zero || (completed_ && !zero_counts(key));
+  }
+
   static json::value shown(const json::value& wanted, std::string_view key) {
     if (key == "command" || key == "args" || key == "value") return kHidden;
     return wanted;
@@ -210,22 +241,25 @@ class Comparison {
     json::object out;
     for (const auto& member : wanted) {
       const json::value* there = live.if_contains(member.key());
-      if (!there && is_empty(member.value()) && !zero_counts(member.key())) continue;
+      if (!there && is_nothing(member.value(), member.key())) continue;
       const json::value nothing;
       if (Difference found = compare(member.value(), there ? *there : nothing, member.key(), key)) {
         out.emplace(member.key(), std::move(*found));
       }
     }
-    // The API server completes the rules inside an autoscaler's behavior.
-    const bool completed = key == "scaleUp" || key == "scaleDown" || key == "behavior";
     for (const auto& member : live) {
-      if (wanted.contains(member.key()) || completed) continue;
-      if (key == "annotations" || member.key() == "annotations") continue;
-      if (!is_exact_map(key) && is_default(member.key(), member.value())) continue;
+      if (wanted.contains(member.key()) || is_nothing(member.value(), member.key())) continue;
+      if (completed_ && may_be_added(key, member)) continue;
       out.emplace(member.key(), nullptr);
     }
     if (out.empty()) return std::nullopt;
     return out;
+  }
+
+  // By the API server, or, as for annotations, by others.
+  static bool may_be_added(std::string_view key, const json::key_value_pair& member) {
+    if (key == "annotations" || member.key() == "annotations") return true;
+    return !is_exact_map(key) && is_default(member.key(), member.value());
   }
 
   Difference arrays(const json::value& wanted, const json::value& live, std::string_view key,
@@ -281,6 +315,8 @@ class Comparison {
       found.get_object().insert_or_assign(member, *name);
     }
   }
+
+  const bool completed_;  // by the API server's defaults
 };
 
 void collect(const json::value& value, const std::string& path, size_t count_max, std::vector<std::string>& out) {
@@ -306,8 +342,8 @@ void collect(const json::value& value, const std::string& path, size_t count_max
 
 }  // namespace
 
-std::optional<json::value> difference(const json::value& wanted, const json::value& live) {
-  return Comparison().compare(wanted, live, {}, {});
+std::optional<json::value> difference(const json::value& wanted, const json::value& live, Defaults defaults) {
+  return Comparison(defaults).compare(wanted, live, {}, {});
 }
 
 std::string list_changes(const json::value& difference, size_t count_max) {

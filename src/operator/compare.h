@@ -12,10 +12,13 @@
 
 namespace fmesh::op {
 
-// The members of `wanted` that `live` has differently, and null for what `live` has beyond `wanted` and beyond the
-// defaults of the API server; none if there is nothing. Commands, arguments and values of variables are not shown
-// (kHidden).
-std::optional<boost::json::value> difference(const boost::json::value& wanted, const boost::json::value& live);
+// Who writes into `live` what was not given: the API server into its own kinds, nobody into those of a CRD.
+enum class Defaults { kOfServer, kNone };
+
+// The members of `wanted` that `live` has differently, and null for what `live` has beyond `wanted` and beyond
+// `defaults`; none if there is nothing. Commands, arguments and values of variables are not shown (kHidden).
+std::optional<boost::json::value> difference(const boost::json::value& wanted, const boost::json::value& live,
+                                             Defaults defaults = Defaults::kOfServer);
 
 inline constexpr const char* kHidden = "(not shown)";
 // Longer patches are cut in status and events; the API server takes 1.5 MiB for a whole object.

@@ -71,6 +71,38 @@ TEST(Compare, ZeroReplicasAreNotNothing) {
   EXPECT_NE(changes(R"({"replicas":0})", "{}"), "");
 }
 
+TEST(Compare, ARootUserThatWasRemovedIsSeen) {
+  EXPECT_EQ(changes("{}", R"({"securityContext":{"runAsUser":0}})"), R"({"securityContext":null})");
+  EXPECT_EQ(changes(R"({"securityContext":{"fsGroup":1}})", R"({"securityContext":{"fsGroup":1,"runAsUser":0}})"),
+            R"({"securityContext":{"runAsUser":null}})");
+}
+
+TEST(Compare, RulesOfAnAutoscalerThatWereRemovedAreSeen) {
+  const char* completed = R"({"behavior":{"scaleUp":{"stabilizationWindowSeconds":5,"selectPolicy":"Max","policies":[
+      {"type":"Pods","value":4,"periodSeconds":15},{"type":"Percent","value":100,"periodSeconds":15}]},
+      "scaleDown":{"selectPolicy":"Disabled","policies":[{"type":"Percent","value":100,"periodSeconds":15}]}}})";
+  EXPECT_EQ(changes(R"({"behavior":{"scaleUp":{"stabilizationWindowSeconds":5},
+                                    "scaleDown":{"selectPolicy":"Disabled"}}})",
+                    completed),
+            "");
+  EXPECT_EQ(changes(R"({"behavior":{"scaleUp":{"stabilizationWindowSeconds":5}}})", completed),
+            R"({"behavior":{"scaleDown":{"selectPolicy":"Max"}}})");
+  EXPECT_EQ(changes(R"({"behavior":{"scaleDown":{"selectPolicy":"Disabled"}}})", completed),
+            R"({"behavior":{"scaleUp":{"stabilizationWindowSeconds":0}}})");
+}
+
+TEST(Compare, WhereNobodyFillsInDefaultsAllIsSeen) {
+  const auto exact = [](std::string_view wanted, std::string_view live) {
+    const auto found = difference(json::parse(wanted), json::parse(live), Defaults::kNone);
+    return found ? json::serialize(*found) : "";
+  };
+  EXPECT_EQ(exact(R"({"liveness":{"periodSeconds":3}})", R"({"liveness":{"periodSeconds":3,"failureThreshold":3}})"),
+            R"({"liveness":{"failureThreshold":null}})");
+  EXPECT_EQ(exact(R"({"pod":{}})", R"({"pod":{"annotations":{"a":"1"}}})"), R"({"pod":{"annotations":null}})");
+  EXPECT_EQ(exact("{}", R"({"receiverQueueSize":0,"labels":{},"name":"","claims":[]})"),
+            R"({"receiverQueueSize":null})");
+}
+
 TEST(Compare, NamesTheChangedFields) {
   EXPECT_EQ(
       list_changes(json::parse(R"({"replicas":3,"template":{"spec":{"containers":[{"name":"f","image":"x"}]}}})")),

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <boost/json.hpp>
+#include <string>
+#include <vector>
 
 #include "model/defaults.h"
 #include "model/fields.h"
@@ -18,6 +20,7 @@ namespace json = boost::json;
 
 // A StatefulSet has to be made anew to change one of these; its pods stay and are taken over.
 constexpr std::array<std::string_view, 3> kImmutable = {"serviceName", "podManagementPolicy", "volumeClaimTemplates"};
+constexpr char kMarkSeparator = ' ';         // in the mark, between the fingerprint and names of annotations
 constexpr size_t kScratchBytes = 32 * 1024;  // a StatefulSet as a tree; larger ones spill to the heap
 // `kubectl rollout restart` leaves this; taking it away would restart the pods once more.
 constexpr std::string_view kRestartedAt = "kubectl.kubernetes.io/restartedAt";
@@ -43,8 +46,35 @@ bool marked(const json::object& live) {
   return annotations && annotations->contains(kApplied);
 }
 
-void mark(json::object& object, const std::string& of_what) {
-  child(child(object, "metadata"), "annotations").insert_or_assign(kApplied, of_what);
+const json::object* template_annotations(const json::object& object) {
+  return object_at(object, {"spec", "template", "metadata", "annotations"});
+}
+
+// Says what was wanted, and which annotations of pods are ours: those of others stay.
+void mark(json::object& object, const json::object& wanted) {
+  std::string text = fingerprint(wanted);
+  if (const json::object* annotations = template_annotations(wanted)) {
+    for (const auto& member : *annotations) text.append(1, kMarkSeparator).append(member.key());
+  }
+  child(child(object, "metadata"), "annotations").insert_or_assign(kApplied, text);
+}
+
+// Annotations of pods that we wrote and that are no longer wanted.
+std::vector<std::string> dropped_annotations(const json::object& wanted, const json::object& live) {
+  std::vector<std::string> dropped;
+  const json::object* there = template_annotations(live);
+  const json::object* annotations = object_at(live, {"metadata", "annotations"});
+  const json::value* mark = annotations ? annotations->if_contains(kApplied) : nullptr;
+  if (!there || !mark || !mark->is_string()) return dropped;
+  const json::object* still = template_annotations(wanted);
+  const std::string text(mark->get_string());
+  for (size_t at = text.find(kMarkSeparator); at != std::string::npos;) {
+    const size_t next = text.find(kMarkSeparator, at + 1);
+    const std::string key = text.substr(at + 1, next == std::string::npos ? next : next - at - 1);
+    if (there->contains(key) && !(still && still->contains(key))) dropped.push_back(key);
+    at = next;
+  }
+  return dropped;
 }
 
 std::string title(const Wanted& wanted) { return fmt::format("{} {}", wanted.type->kind, wanted.key.name); }
@@ -84,8 +114,7 @@ class Decision {
 
   Deed creation() const {
     json::value object = *wanted_.object;
-    const std::string of_what = fingerprint(object);
-    mark(object.get_object(), of_what);
+    mark(object.get_object(), *wanted_.object);
     return writing(WriteVerb::kCreate, kube::create(*wanted_.type, wanted_.key.name_space, object), "Created",
                    fmt::format("{} created", title(wanted_)));
   }
@@ -164,9 +193,14 @@ class Decision {
     json::object out;
     if (!same_spec(wanted, live)) {
       json::value left = json::object(), right = json::object();
-      if (auto found = difference(spec_of(wanted, left), spec_of(live, right))) {
+      const bool custom = is_child() || *wanted_.type == kube::kVerticalPodAutoscaler;
+      const Defaults defaults = custom ? Defaults::kNone : Defaults::kOfServer;
+      if (auto found = difference(spec_of(wanted, left), spec_of(live, right), defaults)) {
         out.emplace("spec", std::move(*found));
       }
+    }
+    for (const std::string& name : dropped_annotations(wanted, live)) {
+      child(child(child(child(out, "spec"), "template"), "metadata"), "annotations").insert_or_assign(name, nullptr);
     }
     json::object labels;
     const json::object* live_labels = object_at(live, {"metadata", "labels"});
@@ -256,7 +290,7 @@ class Decision {
         metadata.insert_or_assign("ownerReferences", *owners);
       }
     }
-    mark(object, fingerprint(*wanted_.object));
+    mark(object, *wanted_.object);
     put_spec(object, wanted, live);
     return writing(WriteVerb::kUpdate, kube::update(*wanted_.type, wanted_.key, object), "Updated",
                    found ? fmt::format("{} updated: {}", title(wanted_), list_changes(*found))
@@ -277,7 +311,7 @@ class Decision {
     const json::object* live_template = object_at(live, {"spec", "template"});
     const json::value* wanted_template = wanted_spec->if_contains("template");
     if (!live_template || !wanted_template) return;
-    if (!difference(*wanted_template, *live_template)) {
+    if (!difference(*wanted_template, *live_template) && dropped_annotations(wanted, live).empty()) {
       spec.insert_or_assign("template", *live_template);  // the same in other words: no pod restarts
       return;
     }

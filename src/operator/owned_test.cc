@@ -113,6 +113,27 @@ TEST_F(OwnedTest, ARestartByKubectlIsNotUndone) {
       "t");
 }
 
+TEST_F(OwnedTest, AnAnnotationOfPodsThatIsNoLongerWantedGoesAndThoseOfOthersStay) {
+  json::object annotated = wanted();
+  template_metadata(annotated)["annotations"] = {{"ours", "1"}, {"kept", "1"}};
+  json::object made = body(decide(annotated)).get_object();
+  made["metadata"].get_object()["uid"] = "u-s";
+  made["metadata"].get_object()["resourceVersion"] = "7";
+  template_metadata(made)["annotations"].get_object()["of.others"] = "1";
+  put(made);
+  EXPECT_EQ(decide(annotated).kind, Deed::Kind::kNothing);
+
+  template_metadata(annotated)["annotations"] = {{"kept", "1"}};
+  const Deed deed = decide(annotated);
+  ASSERT_EQ(deed.kind, Deed::Kind::kWrite);
+  EXPECT_NE(deed.text.find("annotations.ours"), std::string::npos) << deed.text;
+  EXPECT_FALSE(template_metadata(made = body(deed).get_object())["annotations"].get_object().contains("ours"));
+
+  made["metadata"].get_object()["resourceVersion"] = "8";
+  put(made);
+  EXPECT_EQ(decide(annotated).kind, Deed::Kind::kNothing);
+}
+
 TEST_F(OwnedTest, ScalingKeepsTheTemplateToTheLetter) {
   put(live());
   json::object larger = wanted();
