@@ -11,12 +11,13 @@ usage() {
 ./do run [ARGS]      build, then run the example mesh examples/orders (live in a terminal, until drained elsewhere)
 ./do build [TARGET]  build the program at build/fmesh and the examples, or a target such as all
 ./do test            build, then run the fast suite
+./do test --sim      the operator under 10,000 seeds and every mutation of its resources; takes minutes
 ./do test --asan     the unit tests of rooms with parsers, threads and memory of their own under ASan and UBSan
 ./do test --tsan     the unit tests of rooms with threads under TSan
 ./do check           format, lint, include rule and tidy test; changes nothing
 ./do bench [ROW...]  run the benchmarks and write bench/results.md
 ./do fuzz [SECONDS]  run every fuzzer for so long (default 10)
-./do sim [SECONDS]   run the simulator over new seeds for so long (default 30)
+./do sim [SECONDS]   run both simulators, meshes and operator, over new seeds for so long (default 30)
 ./do e2e [--all]     tests of whole meshes; --all adds those too long for CI
 ./do testbed kube up|down|status|env   a real Kubernetes on this machine (testbed/README.md)
 ./do testbed pulsar up|down|status|env a real Pulsar broker on this machine (testbed/pulsar/README.md)
@@ -117,9 +118,10 @@ verb_build() {
 verb_test() {
   case ${1:-} in
     "") build && run_ctest build -L fast ;;
+    --sim) build sim_test && run_ctest build -L '^sim$' ;;
     --asan) test_sanitized asan "$asan_rooms" ;;
     --tsan) test_sanitized tsan "$tsan_rooms" ;;
-    *) fail "test: found '$1', expected --asan, --tsan or nothing" ;;
+    *) fail "test: found '$1', expected --sim, --asan, --tsan or nothing" ;;
   esac
 }
 
@@ -164,7 +166,12 @@ verb_fuzz() {
 
 verb_sim() {
   build sim_test
-  FMESH_SIM_SECONDS=${1:-30} build/sim_test
+  export FMESH_SIM_SECONDS=${1:-30}
+  local code=0
+  build/sim_test --gtest_filter='OperatorSim.Faults*' &
+  build/sim_test --gtest_filter='Mesh.Keeps*' || code=1
+  wait $! || code=1
+  return $code
 }
 
 # prepare WHAT COMMAND...: fetches or compiles a part of the test bed before the tests that use it, which are skipped where that can't be.

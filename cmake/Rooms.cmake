@@ -12,7 +12,7 @@ function(fmesh_room path)
   if(path STREQUAL "stream")
     list(FILTER sources EXCLUDE REGEX "/stream/(log|pulsar)/")
   endif()
-  list(FILTER sources EXCLUDE REGEX "/sim/memory_disk\\.cc$") # libraries of their own
+  list(FILTER sources EXCLUDE REGEX "/sim/(memory_disk|mutations)\\.cc$") # libraries of their own
   list(FILTER sources EXCLUDE REGEX "/sim/kube/[a-z_]*[^t]\\.cc$")
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")

@@ -1,202 +1,120 @@
 #include "sim/operator_sim.h"
 
 #include <boost/json.hpp>
-#include <regex>
 
-#include "base/clock.h"
 #include "kube/json.h"
-#include "operator/controllers.h"
+#include "sim/operator_cluster.h"
 
 namespace fmesh::sim {
 namespace {
 
 namespace json = boost::json;
 
-constexpr int64_t kQuietMs = 90'000;          // longer than any backoff of the operator
-constexpr int64_t kRunMaxMs = 6 * 3'600'000;  // of simulated time; a run that takes longer does not come to rest
-constexpr int64_t kRestartMaxMs = 3'000;
-constexpr int kCleanupFailures = 2;
 constexpr int kPersonTriesMax = 2'000;  // half a second apart: longer than any deadline of the operator
-
-// The mark on what fmesh wrote is a fingerprint of uids too, which differ from run to run, as versions do.
-std::string without_marks(const std::string& state) {
-  static const std::regex mark("\"(compute.functionmesh.io/applied|[a-z]*BackendConfigRevision)\":\"[0-9a-f]*\"");
-  return std::regex_replace(state, mark, "\"$1\":\"\"");
-}
-
-class SilentNotes final : public op::Notes {
- public:
-  void note(const kube::ResourceType&, const kube::ObjectPtr&, const op::Note&) override {}
-};
-
-// Pulsar, of which the operator only wants that it forgets: it does, after some failures.
-class SimCleaner final : public op::Cleaner {
- public:
-  SimCleaner(Loop& loop, Rng& rng) : loop_(loop), rng_(rng) {}
-  void clean(const kube::ObjectPtr& resource, int64_t, std::function<void(Status)> done) override {
-    const bool fails = failures_[resource->uid()]++ < static_cast<int>(rng_.below(kCleanupFailures + 1));
-    loop_.post_after(static_cast<int64_t>(rng_.below(500)), [fails, done = std::move(done)] {
-      done(fails ? fail(ErrorKind::kRetryLater, "the broker is away") : Status());
-    });
-  }
-
- private:
-  Loop& loop_;
-  Rng& rng_;
-  std::map<std::string, int> failures_;
-};
+constexpr int kHiddenTriesMax = 20;
+// Longer than the operator trusts its own writes without hearing of them.
+constexpr int64_t kHiddenMs = 40'000;
+constexpr int64_t kLatencyMaxMs = 20;
+constexpr int64_t kAfterRestartMs = 180'000;  // longer than two of the operator's longest backoffs
 
 class Run {
  public:
   Run(const Scenario& scenario, const OperatorSimOptions& options)
-      : scenario_(scenario),
-        options_(options),
-        rng_(options.seed * 7919 + 17),
-        server_(loop_, server_options(options)) {
-    settings_.passes_max = 1 + rng_.below(8);
-    settings_.cluster.global_backend_config = "global";
-  }
+      : scenario_(scenario), options_(options), cluster_(cluster_options(options)) {}
 
   OperatorSimOutcome run() {
-    if (options_.stop_after > 0) {
-      server_.stop_after(options_.stop_after, [this] { crashed_ = true; });
+    if (options_.stop_after > 0) cluster_.stop_after(options_.stop_after);
+    cluster_.start_operator();
+    for (size_t step = 0; step < scenario_.steps.size(); ++step) {
+      if (!wait_before(step)) return outcome(false);
+      if (!person(scenario_.steps[step])) return outcome(false);
     }
-    start_operator();
-    for (const PersonStep& step : scenario_.steps) {
-      if (options_.patient) {
-        if (!rest()) return outcome(false);
-      } else {
-        advance(static_cast<int64_t>(rng_.below(4'000)));
-      }
-      person(step);
-    }
-    if (!options_.patient) advance(static_cast<int64_t>(rng_.below(20'000)));
-    server_.set_faults({});
-    server_.controllers().stop_autoscaling();
-    const bool quiet = rest();
+    if (!options_.patient) cluster_.advance(below(20'000));
+    cluster_.server().set_faults({});
+    const bool quiet = wait_before(scenario_.steps.size()) && cluster_.rest();
     OperatorSimOutcome out = outcome(quiet);
     if (!quiet) return out;
     // Nothing more is written, and a restart finds nothing to do.
-    const size_t before = client_writes();
-    stop_operator();
-    server_.cut_off();
-    advance(1'000);
-    server_.restarted();
-    start_operator();
-    advance(2 * kQuietMs);
-    out.late_writes = client_writes() - before;
-    if (out.late_writes > 0) out = with_log(out);
+    const size_t before = cluster_.writes();
+    cluster_.restart_operator(1'000);
+    cluster_.advance(kAfterRestartMs);
+    out.late_writes = cluster_.writes() - before;
+    if (out.late_writes > 0) out.log = cluster_.log();
     return out;
   }
 
  private:
-  static ApiServerOptions server_options(const OperatorSimOptions& options) {
-    ApiServerOptions server;
-    server.seed = options.seed;
-    server.faults = options.faults;
-    if (options.autoscale) server.controllers.autoscale_every_ms = 7'000;
-    return server;
+  static OperatorClusterOptions cluster_options(const OperatorSimOptions& options) {
+    OperatorClusterOptions cluster;
+    cluster.server.seed = options.seed;
+    cluster.server.faults = options.faults;
+    cluster.server.lag_max_ms = options.lag_max_ms;
+    cluster.server.replicas = options.replicas;
+    // Where it is counted how often something is made, nothing goes before it can be known that its owner is gone.
+    if (options.patient) cluster.server.controllers.garbage_delay_min_ms = options.lag_max_ms + kLatencyMaxMs;
+    return cluster;
   }
 
-  void start_operator() {
-    operator_rng_ = std::make_unique<Rng>(rng_.next());
-    cleaner_ = std::make_unique<SimCleaner>(loop_, rng_);
-    controllers_ = std::make_unique<op::Controllers>(loop_, server_, settings_, *operator_rng_, *cleaner_, notes_);
-    controllers_->start({}, {});
-    controllers_->set_leading(true);
-  }
-  void stop_operator() {
-    controllers_.reset();
-    cleaner_.reset();
-  }
-
-  // Steps the loop; a process that died comes back some time later.
-  void advance(int64_t ms) {
-    const int64_t until = clock_.wall_ms() + ms;
-    while (clock_.wall_ms() < until) {
-      loop_.run_ready();
-      if (crashed_) {
-        crashed_ = false;
-        stop_operator();
-        advance_plain(static_cast<int64_t>(rng_.below(kRestartMaxMs)));
-        server_.restarted();
-        start_operator();
-        continue;
-      }
-      if (!loop_.advance_to_next(until - clock_.wall_ms())) clock_.advance_ms(until - clock_.wall_ms());
+  // What passes before the person does step `step` (from 0). False: it never comes to rest.
+  bool wait_before(size_t step) {
+    ApiServer& server = cluster_.server();
+    const HiddenSteps& hidden = options_.hidden;
+    if (!options_.patient) {
+      cluster_.advance(below(4'000));
+      return true;
     }
-  }
-  void advance_plain(int64_t ms) {
-    const int64_t until = clock_.wall_ms() + ms;
-    while (clock_.wall_ms() < until) {
-      loop_.run_ready();
-      if (!loop_.advance_to_next(until - clock_.wall_ms())) clock_.advance_ms(until - clock_.wall_ms());
+    if (step > hidden.from && step < hidden.to) {
+      cluster_.advance(kHiddenMs);
+      return true;
     }
+    if (hidden.to > 0 && step == hidden.to) {
+      cluster_.advance(kHiddenMs);
+      server.release_streams();
+    }
+    if (!cluster_.rest()) return false;
+    if (step > 0) revisions_.push_back(server.database().revision());
+    if (options_.stale.step > 0 && step == options_.stale.step) {
+      server.freeze(options_.stale.revision);
+      cluster_.restart_operator(1'000);
+      cluster_.advance(kStaleViewMs);
+      server.thaw();
+      if (!cluster_.rest()) return false;
+    }
+    if (hidden.to > 0 && step == hidden.from) server.hold_streams();
+    return true;
   }
 
-  size_t client_writes() const {
-    size_t count = 0;
-    for (const WriteRecord& write : server_.writes()) count += write.actor == "client" ? 1 : 0;
-    return count;
-  }
+  int64_t below(uint64_t bound) { return static_cast<int64_t>(cluster_.rng().below(bound)); }
 
-  // Until nothing was written for kQuietMs. False if that never comes.
-  bool rest() {
-    size_t before = server_.writes().size();
-    int64_t since = clock_.wall_ms();
-    const int64_t begin = clock_.wall_ms();
-    while (clock_.wall_ms() - begin < kRunMaxMs) {
-      advance(1'000);
-      if (server_.writes().size() != before) {
-        before = server_.writes().size();
-        since = clock_.wall_ms();
-      }
-      if (clock_.wall_ms() - since >= kQuietMs) return true;
+  // False: it can't be done.
+  bool person(const PersonStep& step) {
+    for (int attempt = 0; attempt < kPersonTriesMax; ++attempt) {
+      const kube::Response response = cluster_.server().user(step.request);
+      if (response.status < 300) return true;
+      if (response.status == 404 && step.request.method == "DELETE") return true;
+      // It is being deleted, or not there yet; where that needs the operator, it has to hear of it.
+      if (attempt == kHiddenTriesMax) cluster_.server().release_streams();
+      cluster_.advance(500);
     }
     return false;
-  }
-
-  void person(const PersonStep& step) {
-    for (int attempt = 0; attempt < kPersonTriesMax; ++attempt) {
-      const kube::Response response = server_.user(step.request);
-      if (response.status < 300) return;
-      if (response.status == 404 && step.request.method == "DELETE") return;
-      advance(500);  // it is being deleted, or not there yet
-    }
   }
 
   OperatorSimOutcome outcome(bool quiet) {
     OperatorSimOutcome out;
     out.quiet = quiet;
-    out.state = without_marks(server_.masked_state());
-    for (const WriteRecord& write : server_.writes()) {
-      if (write.actor != "client") continue;
-      ++out.writes;
-      if (!write.changed) continue;
-      const std::string name = std::string(write.type.kind) + " " + write.key.to_string();
-      if (write.verb == "create") ++out.creates[name];
-      if (write.verb == "delete") ++out.deletes[name];
-    }
-    return with_log(std::move(out));
-  }
-  OperatorSimOutcome with_log(OperatorSimOutcome out) {
-    out.log.clear();
-    for (const WriteRecord& write : server_.writes()) out.log.push_back(to_string(write));
+    out.state = cluster_.state();
+    out.creates = cluster_.count("create");
+    out.deletes = cluster_.count("delete");
+    out.writes = cluster_.writes();
+    out.revisions = revisions_;
+    out.log = cluster_.log();
     return out;
   }
 
   const Scenario& scenario_;
   const OperatorSimOptions& options_;
-  ManualClock clock_;
-  ManualLoop loop_{clock_};
-  Rng rng_;
-  op::Settings settings_;
-  SilentNotes notes_;
-  ApiServer server_;
-  std::unique_ptr<Rng> operator_rng_;
-  std::unique_ptr<SimCleaner> cleaner_;
-  std::unique_ptr<op::Controllers> controllers_;
-  bool crashed_ = false;
+  OperatorCluster cluster_;
+  std::vector<int64_t> revisions_;
 };
 
 // --- what people do ---

@@ -97,6 +97,9 @@ class ApiServer final : public kube::Api {
   // that ask for the newest. This is more than a real server does wrong.
   void freeze(int64_t revision);
   void thaw();
+  // No watch tells anything until release_streams(); what cancelled itself out meanwhile is never told.
+  void hold_streams() { all_held_ = true; }
+  void release_streams();
   // Everything before now is forgotten: watches and pages from there get 410.
   void compact();
   void drop_streams();  // all that are open, with an error
@@ -152,6 +155,7 @@ class ApiServer final : public kube::Api {
   int64_t replicated_ = Database::kFirstRevision;
   int64_t compacted_ = 0;
   std::optional<int64_t> frozen_;
+  bool all_held_ = false;
   std::list<std::shared_ptr<Stream>> streams_;
   std::shared_ptr<Client> client_;
   size_t client_writes_ = 0;

@@ -70,15 +70,18 @@ Controllers::~Controllers() { *alive_ = false; }
 
 void Controllers::poke() {
   if (options_.garbage_collector)
-    schedule(garbage_scheduled_, options_.garbage_delay_max_ms, [this] { return next_garbage(); });
+    schedule(garbage_scheduled_, options_.garbage_delay_min_ms, options_.garbage_delay_max_ms,
+             [this] { return next_garbage(); });
   if (options_.stateful_sets)
-    schedule(status_scheduled_, options_.ready_delay_max_ms, [this] { return next_status(); });
+    schedule(status_scheduled_, 0, options_.ready_delay_max_ms, [this] { return next_status(); });
 }
 
-void Controllers::schedule(bool& scheduled, int64_t delay_max_ms, std::function<std::optional<Action>()> next) {
+void Controllers::schedule(bool& scheduled, int64_t delay_min_ms, int64_t delay_max_ms,
+                           std::function<std::optional<Action>()> next) {
   if (scheduled) return;
   scheduled = true;
-  const auto delay_ms = 1 + static_cast<int64_t>(rng_.below(static_cast<uint64_t>(std::max<int64_t>(delay_max_ms, 1))));
+  const auto delay_ms =
+      1 + delay_min_ms + static_cast<int64_t>(rng_.below(static_cast<uint64_t>(std::max<int64_t>(delay_max_ms, 1))));
   loop_.post_after(delay_ms, [this, alive = alive_, &scheduled, next = std::move(next)] {
     if (!*alive) return;
     scheduled = false;

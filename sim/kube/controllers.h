@@ -20,7 +20,8 @@ namespace fmesh::sim {
 
 struct ControllerOptions {
   bool garbage_collector = true;
-  int64_t garbage_delay_max_ms = 300;  // of each of its steps
+  int64_t garbage_delay_min_ms = 0;    // before each of its steps
+  int64_t garbage_delay_max_ms = 300;  // and at most so much more
   bool stateful_sets = true;
   int64_t ready_delay_max_ms = 2'000;  // from a change of the spec to its status, and from there to readiness
   bool pods = false;                   // StatefulSets have pods: made, adopted, replaced when the template changes
@@ -61,7 +62,8 @@ class Controllers {
   std::optional<Action> next_status() const;
   std::optional<Action> next_pod(const Found& set) const;
   void autoscale();
-  void schedule(bool& scheduled, int64_t delay_max_ms, std::function<std::optional<Action>()> next);
+  void schedule(bool& scheduled, int64_t delay_min_ms, int64_t delay_max_ms,
+                std::function<std::optional<Action>()> next);
 
   const Database& database_;
   Loop& loop_;

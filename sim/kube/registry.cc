@@ -234,6 +234,10 @@ Registry::Outcome Registry::create(const Target& target, json::value object, boo
   if (kind.generation) metadata["generation"] = 1;
   if (kind.status) object.as_object().erase("status");
   apply_defaults(kind, object);
+  if (admission_ && kind.custom) {
+    if (const auto causes = admission_(nullptr, object); !causes.empty())
+      return {invalid(kind, key.name, causes), false};
+  }
   if (const auto causes = validate(kind, object); !causes.empty()) return {invalid(kind, key.name, causes), false};
   if (const JsonPtr there = database_.now().get(kind, key)) {
     const bool going = kube::find(*there, {"metadata", "deletionTimestamp"});
@@ -330,6 +334,10 @@ Registry::Outcome Registry::store(const Target& target, const JsonPtr& before, j
     } else {
       if (kind.status) copy_member(after.as_object(), old_members, "status");
       apply_defaults(kind, after);
+      if (admission_ && kind.custom && through.empty()) {
+        if (const auto causes = admission_(*before, after); !causes.empty())
+          return {invalid(kind, target.key.name, causes), false};
+      }
     }
   }
   auto causes = validate(kind, after);

@@ -37,6 +37,10 @@ kube::Response answer(int code, const boost::json::value& body);
 kube::Response refuse(int code, std::string_view reason, std::string_view message,
                       const boost::json::value& details = {});
 
+// Asked before an object of a CRD is stored: completes it, or says what is wrong with it. `before` is null for one that
+// is created.
+using Admission = std::function<std::vector<Cause>(const boost::json::value& before, boost::json::value& object)>;
+
 class Registry {
  public:
   // `track_owners`: updates are noted in managedFields too, so that apply finds conflicts with them.
@@ -46,6 +50,7 @@ class Registry {
   // Every verb on one object, and POST on a collection.
   kube::Response carry_out(const kube::Request& request, const Target& target, const std::string& actor);
   const std::vector<WriteRecord>& writes() const { return writes_; }
+  void set_admission(Admission admission) { admission_ = std::move(admission); }
   // Creating in it is refused from now on.
   void terminate_namespace(const std::string& name) { terminating_.insert(name); }
 
@@ -72,6 +77,7 @@ class Registry {
   Rng& rng_;
   const Clock& clock_;
   bool track_owners_;
+  Admission admission_;
   std::vector<WriteRecord> writes_;
   std::set<std::string> terminating_;
 };

@@ -209,7 +209,7 @@ void ApiServer::pump(const std::shared_ptr<Stream>& stream) {
     tell(stream, initial_events(*stream));
     return;
   }
-  if (stream->held || replica.revision <= stream->position) return;
+  if (all_held_ || stream->held || replica.revision <= stream->position) return;
   if (chance(options_.faults.stream_held)) {
     stream->held = true;
     loop_.post_after(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(options_.hold_max_ms) + 1)),
@@ -269,7 +269,7 @@ void ApiServer::bookmark_later(const std::shared_ptr<Stream>& stream) {
   loop_.post_after(options_.bookmark_ms, [this, alive = alive_, stream] {
     if (!*alive || !stream->listens()) return;
     bookmark_later(stream);
-    if (stream->initial || stream->held) return;
+    if (stream->initial || stream->held || all_held_) return;
     const kube::ResourceType& type = stream->target.kind->type;
     tell(stream,
          line("BOOKMARK",
@@ -277,6 +277,15 @@ void ApiServer::bookmark_later(const std::shared_ptr<Stream>& stream) {
                {"apiVersion", type.api_version()},
                {"metadata", {{"resourceVersion", std::to_string(stream->position)}, {"creationTimestamp", nullptr}}}}));
   });
+}
+
+void ApiServer::release_streams() {
+  all_held_ = false;
+  const std::vector<std::shared_ptr<Stream>> streams(streams_.begin(), streams_.end());
+  for (const auto& stream : streams) {
+    stream->coalesce = true;
+    if (stream->begun) pump(stream);
+  }
 }
 
 void ApiServer::drop_streams() {

@@ -7,6 +7,7 @@
 #include "model/schema.h"
 #include "plan/cluster/object_promises_testing.h"
 #include "plan/cluster/objects_test_support.h"
+#include "sim/mutations.h"
 
 namespace fmesh::plan {
 namespace {
@@ -25,64 +26,35 @@ model::Component read_component(const std::string& kind, const json::object& spe
 
 json::value parse(const char* text) { return json::parse(text); }
 
-// What a field of a Kubernetes type usually holds.
-json::value usual_part(const model::FieldInfo& field) {
+// What of Kubernetes' types may come into the way of what the plan adds by itself.
+void put_in_the_way(json::value& value) {
   static const std::map<std::string_view, const char*> parts = {
-      {"affinity", R"({"podAntiAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":1}]}})"},
-      {"tolerations", R"([{"key":"k","operator":"Exists"}])"},
-      {"securityContext", R"({"runAsUser":1})"},
       {"volumes", R"([{"name":"v","emptyDir":{}},{"name":"s-k","emptyDir":{}}])"},
-      {"imagePullSecrets", R"([{"name":"p"}])"},
-      {"initContainers", R"([{"name":"before","image":"i","volumeMounts":[{"name":"v","mountPath":"/v"}]}])"},
       {"sidecars", R"([{"name":"beside","image":"i","env":[{"name":"A","value":"1"},{"name":"A","value":"$(A)2"}]}])"},
       {"autoScalingMetrics", R"([{"type":"Pods","pods":{"metric":{"name":"m"}}}])"},
-      {"autoScalingBehavior", R"({"scaleUp":{"policies":[{"type":"Pods","value":1,"periodSeconds":1}]}})"},
       {"env", R"([{"name":"A","value":"1"},{"name":"POD_NAME","value":"x"},{"name":"A","value":"2"}])"},
       {"startupProbe", R"({"httpGet":{"port":1},"periodSeconds":0})"},
-      {"volumeMounts", R"([{"name":"v","mountPath":"/mine"}])"},
       {"volumeClaimTemplates", R"([{"metadata":{"name":"claim"},"spec":{}}])"}};
-  if (const auto found = parts.find(field.name); found != parts.end()) return parse(found->second);
-  return field.type() == model::FieldType::kJsonList ? parse("[{}]") : parse(R"({"a":1,"b":{"c":["d"]}})");
+  if (json::array* items = value.if_array()) {
+    for (json::value& item : *items) put_in_the_way(item);
+  }
+  json::object* object = value.if_object();
+  if (!object) return;
+  for (auto& member : *object) {
+    const auto found = parts.find(std::string_view(member.key()));
+    if (found != parts.end()) {
+      member.value() = parse(found->second);
+    } else {
+      put_in_the_way(member.value());
+    }
+  }
 }
 
 // A resource in which every field is given.
-json::object full(const model::StructInfo& info, model::Kinds kind);
-
-json::value usual(const model::FieldInfo& field, model::Kinds kind) {
-  using Type = model::FieldType;
-  switch (field.type()) {
-    case Type::kString:
-      return field.values.empty() ? json::value("s") : json::value(field.values.front());
-    case Type::kBool:
-      return true;
-    case Type::kInt32:
-    case Type::kInt64:
-      return 3;
-    case Type::kStringList:
-      return json::array{"one", "two"};
-    case Type::kStringMap:
-      return json::object{{"app", "x"}, {"k", "y"}};
-    case Type::kQuantityMap:
-      return json::object{{"cpu", "100m"}, {"memory", "1Gi"}};
-    case Type::kStruct:
-      return full(*field.storage->structure(), kind);
-    case Type::kStructList:
-      return json::array{full(*field.storage->structure(), kind)};
-    case Type::kStructMap:
-      return json::object{{"key", full(*field.storage->structure(), kind)}};
-    case Type::kJson:
-    case Type::kJsonList:
-      return usual_part(field);
-  }
-  return nullptr;
-}
-
-json::object full(const model::StructInfo& info, model::Kinds kind) {
-  json::object out;
-  for (const model::FieldInfo& field : info.fields) {
-    if (field.kinds & kind) out[field.name] = usual(field, kind);
-  }
-  return out;
+json::object full(model::Kind kind) {
+  json::value spec = sim::full_object(model::spec_info(kind), static_cast<model::Kinds>(kind));
+  put_in_the_way(spec);
+  return std::move(spec.get_object());
 }
 
 // What may stand in a field instead: smallest, largest, of another type.
@@ -131,7 +103,7 @@ std::vector<Base> bases() {
   for (const model::Kind kind : {model::Kind::kFunction, model::Kind::kSource, model::Kind::kSink}) {
     for (const char* runtime : {"java", "python", "golang", "genericRuntime"}) {
       if (kind != model::Kind::kFunction && std::string_view(runtime) != "java") continue;
-      json::object spec = full(model::spec_info(kind), static_cast<model::Kinds>(kind));
+      json::object spec = full(kind);
       for (const char* other : {"java", "python", "golang", "genericRuntime"}) {
         if (std::string_view(other) != runtime) spec.erase(other);
       }
