@@ -99,7 +99,7 @@ test_sanitized() {
   # shellcheck disable=SC2086 # a list of words
   ninja -C "build-$preset" -j "$jobs" $targets
   # The operator's simulation and the properties of rendered objects take minutes under a sanitizer.
-  GTEST_FILTER='-OperatorSim.*:ObjectsProperty.*' ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 TSAN_OPTIONS=halt_on_error=1 \
+  GTEST_FILTER='-*OperatorSim*:*ResourceMutator*:ObjectsProperty.*' ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 TSAN_OPTIONS=halt_on_error=1 \
     run_ctest "build-$preset" -L fast -R "^($names)\$"
 }
 

@@ -82,7 +82,7 @@ struct StreamView {
 
 struct MeshState {
   std::string name;
-  std::string state;  // starting, running, draining, stopped
+  std::string state;              // starting, running, draining, stopped
   std::string cluster = "local";  // a label of the metrics: the Pulsar cluster, or this machine
   std::string data_directory;
   std::vector<std::string> files;

@@ -52,6 +52,7 @@ Answer<bool> Producers::admit(const proto::CommandProducer& command, TopicState&
   const auto mode = command.producer_access_mode();
   const auto same = std::ranges::find(topic.producers, name, &ProducerLink::name);
   if (same != topic.producers.end()) {
+    // A copy, as remove() takes it out of the list. NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
     const auto link = *same;
     const bool same_connection = link->connection == &connection_;
     // A client that comes again after it lost its connection, before this side noticed.
