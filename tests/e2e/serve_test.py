@@ -4,6 +4,7 @@ embedded log, and loses nothing when the server is killed."""
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 import unittest
@@ -231,6 +232,46 @@ class PythonClient(ServeCase):
             producer.close()
         self.assertEqual(self.take(consumer, 5)[0], list("01234"))
         self.empty(consumer)
+
+    def test_unload_loses_nothing(self):
+        client = self.client()
+        consumer = client.subscribe("moved", "s", consumer_type=pulsar.ConsumerType.Shared)
+        producer = client.create_producer("moved")
+        seen = set()
+        for i in range(300):
+            producer.send(str(i).encode())
+            if i % 100 == 50:
+                self.assertEqual(self.call("PUT", ADMIN + "moved/unload")[0], 204)
+            message = consumer.receive(TIMEOUT_MS)
+            seen.add(int(message.data()))
+            consumer.acknowledge(message)
+        while len(seen) < 300:
+            message = consumer.receive(TIMEOUT_MS)
+            seen.add(int(message.data()))
+            consumer.acknowledge(message)
+        self.assertEqual(seen, set(range(300)))
+
+    def test_asks_for_the_token_and_speaks_tls(self):
+        self.stop()
+        token = self.path / "token"
+        token.write_text("secret\n", encoding="utf-8")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                        "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", self.path / "key.pem", "-out", self.path / "cert.pem"],
+                       check=True, capture_output=True)  # fmt: skip
+        self.ports = None
+        self.serve("--token-file", str(token), "--tls-cert", str(self.path / "cert.pem"), "--tls-key", str(self.path / "key.pem"))
+        self.assertTrue(self.url.startswith("pulsar+ssl://"))
+        trust = {"tls_trust_certs_file_path": str(self.path / "cert.pem"), "tls_validate_hostname": True}
+        client = self.client(authentication=pulsar.AuthenticationToken("secret"), **trust)
+        consumer = client.subscribe("safe", "s")
+        client.create_producer("safe").send(b"x" * 1_000_000)
+        self.assertEqual(len(consumer.receive(TIMEOUT_MS).data()), 1_000_000)
+        for wrong in (pulsar.AuthenticationToken("other"), None):
+            log = pulsar.FileLogger(pulsar.LoggerLevel.Error, os.devnull)
+            other = pulsar.Client(self.url, authentication=wrong, logger=log, operation_timeout_seconds=2, **trust)
+            with self.assertRaises(pulsar.PulsarException):
+                other.create_producer("safe")
+            other.close()
 
     def test_loses_nothing_that_was_confirmed_when_it_is_killed_in_mid_load(self):
         """Three kills while producers send without batching and consumers acknowledge: every confirmed number arrives."""

@@ -330,6 +330,41 @@ TEST_F(PulsarServer, KeepsWholeBatchesTogetherByKey) {
   EXPECT_FALSE(keys_second.empty());
 }
 
+TEST_F(PulsarServer, RefusesStickyRanges) {
+  const auto client = this->client();
+  const auto sticky = [](proto::CommandSubscribe& subscribe) {
+    subscribe.mutable_keysharedmeta()->set_keysharedmode(proto::STICKY);
+  };
+  EXPECT_EQ(client->subscribe(kTopic, "s", proto::CommandSubscribe::Key_Shared, 1, sticky).command.error().error(),
+            proto::NotAllowedError);
+}
+
+// Regression of brokers: delayed messages were skipped when a replay was pending, and came at once after a restart.
+TEST_F(PulsarServer, DeliversDelayedMessagesOnceOverARestart) {
+  constexpr int kMessages = 500;
+  constexpr int64_t kDelayMs = 1'500;
+  auto client = this->client();
+  client->produce(kTopic);
+  client->subscribe(kTopic, "s", proto::CommandSubscribe::Shared);
+  const int64_t due_ms = clock_.wall_ms() + kDelayMs;
+  for (int i = 0; i < kMessages; ++i) client->send_delayed(std::to_string(i), static_cast<uint64_t>(i), due_ms);
+  for (int i = 0; i < kMessages; ++i) ASSERT_TRUE(client->next(proto::BaseCommand::SEND_RECEIPT));
+  client->flow(kMessages * 2);
+  EXPECT_FALSE(client->next(proto::BaseCommand::MESSAGE, 100));
+  open();
+  client = this->client();
+  client->subscribe(kTopic, "s", proto::CommandSubscribe::Shared);
+  client->flow(kMessages * 2);
+  std::set<std::string> seen;
+  for (int i = 0; i < kMessages; ++i) {
+    const auto message = client->next(proto::BaseCommand::MESSAGE);
+    ASSERT_TRUE(message) << i;
+    EXPECT_GE(clock_.wall_ms(), due_ms) << "not early";
+    EXPECT_TRUE(seen.insert(std::string(read_entry_info(message->entry.view())->payload)).second) << "not twice";
+  }
+  EXPECT_FALSE(client->next(proto::BaseCommand::MESSAGE, 100));
+}
+
 TEST_F(PulsarServer, TellsAFailoverSubscriptionWhoseTurnItIs) {
   auto first = this->client();
   const auto second = this->client();

@@ -9,18 +9,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/proto_wire.h"
 #include "stream/entry.h"
 #include "stream/pulsar/wire/frame.h"
 
 namespace fmesh::test {
 
 namespace proto = stream::pulsar::wire::proto;
+namespace proto_field = fmesh::proto;
 
 struct Got {
   proto::BaseCommand command;
@@ -123,6 +126,18 @@ class WireClient {
     for (size_t i = 0; i < texts.size(); ++i)
       builder.add({.payload = texts[i], .key = key, .sequence_id = sequence_id + i, .has_key = !key.empty()});
     send_entry(builder.finish(1'700'000'000'000), sequence_id, texts.size(), producer_id);
+  }
+  // One that is not to be delivered before `due_ms`: MessageMetadata by hand, as the builder makes none.
+  void send_delayed(const std::string& text, uint64_t sequence_id, int64_t due_ms) {
+    std::array<char, 64> metadata{};
+    char* at = proto_field::write_bytes(metadata.data(), 1, "test");
+    at = proto_field::write_uint(at, 2, sequence_id);
+    at = proto_field::write_uint(at, 3, 1'700'000'000'000);
+    at = proto_field::write_uint(at, 19, static_cast<uint64_t>(due_ms));
+    const auto size = static_cast<size_t>(at - metadata.data());
+    std::string entry{'\0', '\0', '\0', static_cast<char>(size)};
+    entry.append(metadata.data(), size);
+    send_entry(SharedBytes(entry + text), sequence_id);
   }
   void send_entry(const SharedBytes& entry, uint64_t sequence_id, size_t count = 1, uint64_t producer_id = 1) {
     proto::BaseCommand command;

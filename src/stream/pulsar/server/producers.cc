@@ -90,6 +90,9 @@ Answer<bool> Producers::admit(const proto::CommandProducer& command, TopicState&
 void Producers::open_with_schema(const proto::CommandProducer& command, const TopicPlace& place,
                                  std::string schema_version) {
   Broker& broker = connection_.broker();
+  // The schema took a while: the client may have asked again.
+  if (const auto found = links_.find(command.producer_id()); found != links_.end())
+    return welcome(*found->second, command.request_id(), found->second->waiting_request == 0);
   const auto refused = [&](const Refusal& refusal) {
     connection_.refuse(command.request_id(), refusal);
     broker.tidy(place.topic());
