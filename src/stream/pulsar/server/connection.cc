@@ -255,7 +255,7 @@ void Connection::connect(const proto::CommandConnect& command) {
     return refused(proto::AuthorizationError, "proxies are not taken for others here; connect without one");
   if (const Status allowed = broker_.access().check(command.auth_method_name(), command.auth_data()); !allowed)
     return refused(proto::AuthenticationError, allowed.error().text());
-  client_version_ = command.client_version();
+  client_version_ = command.client_version().substr(0, kNameSizeMaxBytes);
   state_ = State::kConnected;
   proto::BaseCommand answer;
   answer.set_type(proto::BaseCommand::CONNECTED);

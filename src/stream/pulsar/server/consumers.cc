@@ -73,6 +73,10 @@ void Consumers::subscribe(const proto::CommandSubscribe& command) {
     return refused(proto::NotAllowedError, fmt::format("a connection has at most {} consumers", kConsumersMax));
   if (!command.has_subtype()) return refused(proto::NotAllowedError, "a type of subscription that is not known here");
   if (command.subscription().empty()) return refused(proto::NotAllowedError, "a subscription has a name");
+  if (const auto too_long = refusal_of_name("the subscription's name", command.subscription()))
+    return connection_.refuse(request_id, *too_long);
+  if (const auto too_long = refusal_of_name("the consumer's name", command.consumer_name()))
+    return connection_.refuse(request_id, *too_long);
   if (command.keysharedmeta().keysharedmode() == proto::STICKY)
     return refused(proto::NotAllowedError,
                    "key_shared with sticky hash ranges is not offered here; use the automatic split");
@@ -109,6 +113,8 @@ void Consumers::subscribe_with_schema(const proto::CommandSubscribe& command, co
     if (type == SubscriptionType::kExclusive)
       return refused({proto::ConsumerBusy, "Exclusive consumer is already connected"});
   }
+  auto properties = read_properties(command.metadata());
+  if (!properties) return refused(properties.error());
   const auto link = std::make_shared<ConsumerLink>();
   link->connection = &connection_;
   link->id = command.consumer_id();
@@ -119,7 +125,7 @@ void Consumers::subscribe_with_schema(const proto::CommandSubscribe& command, co
   link->topic = topic;
   link->epoch = command.consumer_epoch();
   link->connected_ms = broker.clock().wall_ms();
-  for (const auto& pair : command.metadata()) link->metadata[pair.key()] = pair.value();
+  link->metadata = std::move(*properties);
   ConsumerOptions options;
   options.topics = {place.stream};
   options.subscription = link->subscription;

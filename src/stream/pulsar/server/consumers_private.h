@@ -47,7 +47,8 @@ struct ConsumerLink {
   bool moving = false;                 // its subscription is being moved: nothing goes out
   std::map<int64_t, Pending> pending;  // by entry; durable only
   int64_t unacked_records = 0;
-  int64_t acked_entry = -1;  // not durable: what its client has acknowledged
+  int64_t acked_entry = -1;  // not durable: what its client has acknowledged, or the place before the first
+  bool sent_any = false;
   // Of this turn of the loop.
   std::vector<Ack> acks;
   std::vector<uint64_t> ack_requests;

@@ -70,7 +70,11 @@ void Consumers::send_entry(ConsumerLink& link, const ReceivedEntry& entry) {
   link.bytes_out += entry.bytes.size();
   if (entry.redelivery_count > 0) link.redelivered += static_cast<uint64_t>(records);
   link.last_sent_ms = connection_.broker().clock().wall_ms();
-  if (!link.durable) return;
+  if (!link.durable) {
+    if (!link.sent_any) link.acked_entry = entry.id.entry - 1;
+    link.sent_any = true;
+    return;
+  }
   link.unacked_records += records;
   auto& pending = link.pending[entry.id.entry];
   pending.record_count = entry.record_count;
@@ -81,6 +85,7 @@ void send_again(ConsumerLink& link) {
   const auto& place = link.topic->place;
   const auto id_of = [&](int64_t entry) { return MessageId{link.ledger, entry, place.partition, -1}; };
   if (!link.durable) {
+    if (!link.sent_any) return;
     if (const Status moved = link.consumer->seek(id_of(link.acked_entry + 1)); !moved) return;
   } else if (link.ordered() && !link.pending.empty()) {
     // The store goes back to the first of them.

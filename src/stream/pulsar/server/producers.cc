@@ -32,6 +32,10 @@ void Producers::open(const proto::CommandProducer& command) {
   if (links_.size() >= kProducersMax)
     return connection_.refuse(
         request_id, {proto::NotAllowedError, fmt::format("a connection has at most {} producers", kProducersMax)});
+  if (const auto refused = refusal_of_name("the producer's name", command.producer_name()))
+    return connection_.refuse(request_id, *refused);
+  if (const auto refused = refusal_of_name("the subscription's name", command.initial_subscription_name()))
+    return connection_.refuse(request_id, *refused);
   auto place = connection_.broker().topics().find(command.topic(), true);
   if (!place) return connection_.refuse(request_id, place.error());
   if (!command.has_schema()) {
@@ -107,6 +111,8 @@ void Producers::open_with_schema(const proto::CommandProducer& command, const To
                     fmt::format("topic {} has more unacknowledged bytes than it may keep ({}); consume or remove a "
                                 "subscription",
                                 topic->name, (*info)->options.backlog_size_max_bytes)});
+  auto properties = read_properties(command.metadata());
+  if (!properties) return refused(properties.error());
   auto ready = admit(command, *topic, name);
   if (!ready) return refused(ready.error());
   if (command.has_initial_subscription_name() && !command.initial_subscription_name().empty()) {
@@ -132,7 +138,7 @@ void Producers::open_with_schema(const proto::CommandProducer& command, const To
   link->producer = std::move(*producer);
   link->schema_version = std::move(schema_version);
   link->connected_ms = broker.clock().wall_ms();
-  for (const auto& pair : command.metadata()) link->metadata[pair.key()] = pair.value();
+  link->metadata = std::move(*properties);
   if (is_exclusive(link->mode) && *ready)
     topic->epoch = command.has_topic_epoch() ? command.topic_epoch() : topic->epoch.value_or(UINT64_MAX) + 1;
   links_[link->id] = link;

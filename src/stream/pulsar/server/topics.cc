@@ -10,6 +10,9 @@ namespace fmesh::stream::pulsar::server {
 namespace {
 
 Answer<TopicName> parse(const std::string& topic) {
+  if (topic.size() > kNameSizeMaxBytes)
+    return refuse(proto::InvalidTopicName, fmt::format("the name of the topic has {} bytes, at most {} are taken",
+                                                       topic.size(), kNameSizeMaxBytes));
   auto name = TopicName::parse(topic);
   if (!name) return refuse(proto::InvalidTopicName, name.error().text());
   if (!name->persistent)
@@ -30,6 +33,26 @@ Refusal not_found(const std::string& topic) {
 }
 
 }  // namespace
+
+std::optional<Refusal> refusal_of_name(const char* what, const std::string& name) {
+  if (name.size() <= kNameSizeMaxBytes) return std::nullopt;
+  return Refusal{proto::NotAllowedError,
+                 fmt::format("{} has {} bytes, at most {} are taken", what, name.size(), kNameSizeMaxBytes)};
+}
+
+Answer<std::map<std::string, std::string>> read_properties(
+    const google::protobuf::RepeatedPtrField<proto::KeyValue>& pairs) {
+  std::map<std::string, std::string> properties;
+  size_t size = 0;
+  for (const auto& pair : pairs) {
+    size += pair.key().size() + pair.value().size();
+    if (size > kPropertiesSizeMaxBytes)
+      return refuse(proto::NotAllowedError,
+                    fmt::format("the properties have more than the {} bytes that are taken", kPropertiesSizeMaxBytes));
+    properties[pair.key()] = pair.value();
+  }
+  return properties;
+}
 
 Refusal refusal_of(const Error& error) {
   switch (error.kind()) {

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,16 @@ namespace fmesh::stream::pulsar::server {
 
 // A note of a stream: "true" or "false", whether producers that name themselves are deduplicated.
 inline constexpr const char* kDeduplicationNote = "deduplication";
+
+// Names and properties that a client gives are kept as long as it is connected, topics and subscriptions for ever.
+inline constexpr size_t kNameSizeMaxBytes = 1'024;
+inline constexpr size_t kPropertiesSizeMaxBytes = 64 * 1024;
+
+// Nothing if `name` is fit to be kept. `what`: "the name of the subscription".
+std::optional<Refusal> refusal_of_name(const char* what, const std::string& name);
+// The properties of a producer or consumer. Errors: NotAllowedError if they are too many.
+Answer<std::map<std::string, std::string>> read_properties(
+    const google::protobuf::RepeatedPtrField<proto::KeyValue>& pairs);
 
 struct TopicPlace {
   std::string stream;      // full name
