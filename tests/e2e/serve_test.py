@@ -328,6 +328,45 @@ class PythonClient(ServeCase):
         self.assertEqual(confirmed - got, set())
 
 
+MESH = """
+apiVersion: compute.functionmesh.io/v1alpha1
+kind: FunctionMesh
+metadata: {name: doubling}
+spec:
+  functions:
+    - name: double
+      className: map
+      genericRuntime: {language: builtin}
+      funcConfig: {expression: '{twice: (.n * 2)}'}
+      input: {topics: [numbers]}
+      output: {topic: doubled}
+"""
+
+
+class MeshBesideClients(ServeCase):
+    def test_a_client_feeds_a_mesh_and_reads_what_it_makes(self):
+        (self.path / "mesh.yaml").write_text(MESH, encoding="utf-8")
+        log = open(self.path / "run.log", "w", encoding="utf-8")
+        self.process = subprocess.Popen([serve_case.FMESH, "run", "mesh.yaml", "--data-dir", "data", "--listen", "127.0.0.1:0"], cwd=self.path, stdout=log, stderr=log)
+        log.close()
+        deadline = time.monotonic() + 20
+        while "runs; data in" not in (text := (self.path / "run.log").read_text(encoding="utf-8")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.assertIn("runs; data in", text)
+        client = pulsar.Client(text.split("connect to ")[1].split()[0], logger=pulsar.FileLogger(pulsar.LoggerLevel.Error, os.devnull))
+        self.clients.append(client)
+        consumer = client.subscribe("doubled", "s")
+        producer = client.create_producer("numbers")
+        for i in range(20):
+            producer.send(json.dumps({"n": i}).encode())
+        self.assertEqual([json.loads(consumer.receive(TIMEOUT_MS).data())["twice"] for _ in range(20)], [2 * i for i in range(20)])
+
+    def test_refuses_an_address_that_others_reach(self):
+        done = subprocess.run([serve_case.FMESH, "serve", "--data-dir", str(self.path / "data"), "--listen", "0.0.0.0:0"], capture_output=True, text=True, timeout=20)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--token-file, --tls-cert and --tls-key; or listen on 127.0.0.1", done.stderr)
+
+
 if __name__ == "__main__":
     result = unittest.main(exit=False).result
     os._exit(0 if result.wasSuccessful() else 1)  # the client may abort while the interpreter ends
