@@ -115,7 +115,7 @@ TEST_F(StoreOfStreams, SayWhereEachSubscriptionStands) {
   const MessageId first = produce(out, {"a", "b"});
   produce(out, {"c"});
   poll(in);
-  acknowledge(in, first);
+  ASSERT_TRUE(acknowledge(in, first));
   const auto info = log->find_stream("orders").value();
   ASSERT_TRUE(info);
   ASSERT_EQ(info->partitions.size(), 1U);

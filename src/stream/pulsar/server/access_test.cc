@@ -12,15 +12,15 @@ using ::testing::HasSubstr;
 
 class AccessTest : public testing::Test {
  protected:
-  AccessTest() : path_(testing::TempDir() + "/fmesh-access-token") { write("secret"); }
-  ~AccessTest() override { std::filesystem::remove(path_); }
+  void SetUp() override { write("secret"); }
+  void TearDown() override { std::filesystem::remove(path_); }
   void write(const std::string& token) { std::ofstream(path_) << token << "\n"; }
   static net::HttpRequest request(std::map<std::string, std::string> headers) {
     net::HttpRequest request;
     request.headers = std::move(headers);
     return request;
   }
-  std::string path_;
+  const std::string path_ = testing::TempDir() + "/fmesh-access-token";
 };
 
 TEST_F(AccessTest, TakesTheTokenOfTheFileAsItIsNow) {
