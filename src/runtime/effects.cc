@@ -2,25 +2,9 @@
 
 #include <algorithm>
 
+#include "runtime/counter.h"
+
 namespace fmesh::runtime {
-namespace {
-
-// Counters are stored as 8 bytes big endian, as Pulsar's state store keeps them.
-std::string encode_counter(int64_t value) {
-  std::string bytes(8, '\0');
-  for (size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>(static_cast<uint64_t>(value) >> (56 - 8 * i));
-  return bytes;
-}
-
-std::optional<int64_t> decode_counter(std::string_view bytes) {
-  if (bytes.size() != 8) return std::nullopt;
-  uint64_t value = 0;
-  for (const char c : bytes) value = value << 8 | static_cast<unsigned char>(c);
-  return static_cast<int64_t>(value);
-}
-
-}  // namespace
-
 void Effects::begin(std::span<const LogicRecord> records, int64_t now_ms) {
   records_ = records;
   current_ = SIZE_MAX;
@@ -128,14 +112,7 @@ Status Effects::state_put(size_t index, std::string_view key, std::optional<std:
 
 Result<int64_t> Effects::counter_add(size_t index, std::string_view key, int64_t delta) {
   FMESH_TRY(const std::optional<std::string> stored, state_get(index, key));
-  int64_t value = 0;
-  if (stored) {
-    const std::optional<int64_t> number = decode_counter(*stored);
-    if (!number)
-      return fail(ErrorKind::kFixInput, "the state of key \"" + std::string(key) + "\" is not a counter: it holds " +
-                                            std::to_string(stored->size()) + " bytes, expected 8");
-    value = *number;
-  }
+  FMESH_TRY(int64_t value, decode_counter(key, stored));
   if (delta == 0) return value;
   value = static_cast<int64_t>(static_cast<uint64_t>(value) + static_cast<uint64_t>(delta));
   FMESH_CHECK(state_put(index, key, encode_counter(value)));

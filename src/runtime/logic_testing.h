@@ -1,8 +1,9 @@
 // What tests of language hosts need around a Logic: a context that stands for the instance, and a batch that keeps what
-// was reported. Single-threaded.
+// was reported. A logic may log on a thread of its own; what was logged is read when it is closed.
 #pragma once
 
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,9 +19,13 @@ class FakeLogicContext final : public LogicContext {
   const model::InstanceSpec& spec() const override { return spec_; }
   const Clock& clock() const override { return clock_; }
   void log(std::string_view level, std::string_view text) override {
+    const std::lock_guard lock(mutex_);
     logs.push_back(std::string(level) + ": " + std::string(text));
   }
-  void metric(std::string_view name, double value) override { metrics[std::string(name)] = value; }
+  void metric(std::string_view name, double value) override {
+    const std::lock_guard lock(mutex_);
+    metrics[std::string(name)] = value;
+  }
   std::span<const std::string> inputs() const override { return inputs_; }
   std::string_view output() const override { return "persistent://public/default/out"; }
 
@@ -30,6 +35,7 @@ class FakeLogicContext final : public LogicContext {
  private:
   model::InstanceSpec spec_;
   ManualClock clock_;
+  std::mutex mutex_;
   std::vector<std::string> inputs_ = {"persistent://public/default/in"};
 };
 
