@@ -18,6 +18,10 @@ install(TARGETS fmesh_function EXPORT fmesh)
 if(TARGET fmesh)
   install(TARGETS fmesh RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+if(TARGET fmesh-python)
+  # A package of its own: whoever has no functions in Python needs no libpython.
+  install(TARGETS fmesh-python RUNTIME DESTINATION lib/fmesh COMPONENT python)
+endif()
 install(DIRECTORY include/fmesh DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
 set(package_directory ${CMAKE_INSTALL_LIBDIR}/cmake/fmesh)

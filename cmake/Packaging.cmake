@@ -1,4 +1,4 @@
-# `./do package`: a Debian package of what `cmake --install` gives. Dependencies on shared libraries are found by
+# `./do package`: Debian packages of what `cmake --install` gives. Dependencies on shared libraries are found by
 # dpkg-shlibdeps, so they are those of the Debian release it is built on.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME fmesh)
@@ -13,4 +13,12 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SECTION utils)
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "g++, cmake")
+# Two packages: fmesh, and fmesh-python, which needs libpython.
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_UNSPECIFIED_PACKAGE_NAME fmesh)
+set(CPACK_DEBIAN_UNSPECIFIED_PACKAGE_SUGGESTS fmesh-python)
+set(CPACK_DEBIAN_PYTHON_PACKAGE_NAME fmesh-python)
+set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS "fmesh (= ${PROJECT_VERSION})")
+set(CPACK_DEBIAN_PYTHON_PACKAGE_RECOMMENDS "")
+set(CPACK_COMPONENT_PYTHON_DESCRIPTION "functions in Python for fmesh")
 include(CPack)

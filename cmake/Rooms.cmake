@@ -12,6 +12,7 @@ function(fmesh_room path)
   if(path STREQUAL "stream")
     list(FILTER sources EXCLUDE REGEX "/stream/(log|pulsar)/")
   endif()
+  list(FILTER sources EXCLUDE REGEX "/runtime/python/") # a program of its own, cmake/Python.cmake
   list(FILTER sources EXCLUDE REGEX "/sim/(memory_disk|mutations)\\.cc$") # libraries of their own
   list(FILTER sources EXCLUDE REGEX "/sim/kube/[a-z_]*[^t]\\.cc$")
   set(tests ${sources})

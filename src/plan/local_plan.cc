@@ -124,6 +124,8 @@ Result<ComponentPlan> plan_component(const Component& component, const model::Re
   // No sidecar ships log files here, so the instance writes the lines itself.
   if (!spec.log_topic.empty()) plan.spec.details.log_topic = model::full_topic_name(spec.log_topic);
   plan.spec.host = *host;
+  // Pulsar's class for windows is Java; here the function itself is given them.
+  if (*host == HostKind::kPython) plan.spec.details.class_name = spec.class_name;
   plan.spec.component = component.name();
   plan.spec.base_directory = absolute_folder(component.origin.file);
   plan.spec.library_path = library_path(component, plan.spec.base_directory);

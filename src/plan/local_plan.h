@@ -50,8 +50,8 @@ struct LocalPlan {
 struct LocalPlanOptions {
   int32_t partitions = 0;  // of every stream that is made; 0: not partitioned
   // What this machine can run; a component that needs another host is refused with its place.
-  std::vector<model::HostKind> hosts = {model::HostKind::kNative, model::HostKind::kBuiltin, model::HostKind::kSource,
-                                        model::HostKind::kSink};
+  std::vector<model::HostKind> hosts = {model::HostKind::kNative, model::HostKind::kBuiltin, model::HostKind::kPython,
+                                        model::HostKind::kSource, model::HostKind::kSink};
   std::vector<std::string> only;  // names of components to keep; empty: all
 };
 

@@ -34,6 +34,7 @@ Result<std::unique_ptr<Instance>> make_instance(model::InstanceSpec spec, Instan
       return std::make_unique<InstanceHandle>(
           std::make_shared<SourceInstance>(std::move(spec), std::move(environment)));
     case model::HostKind::kNative:
+    case model::HostKind::kPython:
     case model::HostKind::kBuiltin: {
       Result<std::optional<WindowOptions>> window = WindowOptions::from_user_config(spec.details.user_config);
       if (!window) return fail(window.error().within(spec.component));
@@ -44,13 +45,13 @@ Result<std::unique_ptr<Instance>> make_instance(model::InstanceSpec spec, Instan
     }
     case model::HostKind::kSink:
       return std::make_unique<InstanceHandle>(std::make_shared<InputInstance>(std::move(spec), std::move(environment)));
-    case model::HostKind::kPython:
     case model::HostKind::kStock:
       break;
   }
-  return fail(ErrorKind::kFixInput, spec.component +
-                                        ": Python functions and Pulsar's stock instances do not run on this machine "
-                                        "yet; use genericRuntime with language cpp or builtin");
+  return fail(ErrorKind::kFixInput,
+              spec.component +
+                  ": Pulsar's stock instances do not run on this machine yet; write the function for "
+                  "Python, or use genericRuntime with language cpp or builtin");
 }
 
 }  // namespace fmesh::runtime

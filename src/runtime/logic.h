@@ -1,5 +1,5 @@
 // What a language host implements: the user's logic of one instance, fed with batches. Native libraries, built-in
-// functions and later CPython stand behind this door; the instance around it knows guarantees, windows, retries and
+// functions and CPython stand behind this door; the instance around it knows guarantees, windows, retries and
 // streams, and a Logic knows none of them.
 //
 // Calls to one Logic never overlap. They come on a worker thread, or on the instance's loop if non_blocking(). No

@@ -1,0 +1,1 @@
+"""The interfaces of functions: function, context and serde."""
