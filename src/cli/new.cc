@@ -31,6 +31,11 @@ int new_function(const std::string& name) {
                      "Next: cd {0} && cmake -B build && cmake --build build && fmesh run mesh.yaml\n");
 }
 
+int new_python_function(const std::string& name) {
+  return new_project(name, &runtime::python_project,
+                     "Next: cd {0} && fmesh test mesh_test.yaml && fmesh run mesh.yaml\n");
+}
+
 }  // namespace
 
 void add_new(CLI::App& app, Exit& exit) {
@@ -42,10 +47,12 @@ void add_new(CLI::App& app, Exit& exit) {
   mesh->footer("Example:\n  fmesh new mesh shop && fmesh run shop/mesh.yaml");
   mesh->callback([name, &exit] { exit.code = new_mesh(*name); });
   CLI::App* function =
-      verb->add_subcommand("function", "A C++ project: a function, its unit test and a mesh that runs it");
+      verb->add_subcommand("function", "A project: a function in C++ or Python, its test and a mesh that runs it");
   function->add_option("NAME", *name, "Name of the function and of its folder")->required();
-  function->footer("Example:\n  fmesh new function price-orders");
-  function->callback([name, &exit] { exit.code = new_function(*name); });
+  auto python = std::make_shared<bool>(false);
+  function->add_flag("--python", *python, "In Python, without anything to build");
+  function->footer("Examples:\n  fmesh new function price-orders\n  fmesh new function price-orders --python");
+  function->callback([name, python, &exit] { exit.code = *python ? new_python_function(*name) : new_function(*name); });
 }
 
 }  // namespace fmesh::cli

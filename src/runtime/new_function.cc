@@ -120,7 +120,7 @@ int main() {
 )";
 
 constexpr std::string_view kMesh = R"(# A generator makes orders, {name} prices each, the console shows them.
-#   cmake -B build && cmake --build build && fmesh run mesh.yaml
+#   {next}
 apiVersion: compute.functionmesh.io/v1alpha1
 kind: FunctionMesh
 metadata:
@@ -137,10 +137,7 @@ spec:
         topic: {name}-orders
   functions:
     - name: {name}
-      className: {name}
-      genericRuntime:
-        language: cpp
-        functionFile: build/{file}.so
+{runtime}
       funcConfig:
         quantityMax: 100
       input:
@@ -171,6 +168,67 @@ program is on the PATH; else say where it is: `cmake -B build -DCMAKE_PREFIX_PAT
 
 While `fmesh run` runs, a rebuilt library is taken up with the next change of mesh.yaml; the old one is never changed under a
 running function.
+)";
+
+constexpr std::string_view kRuntime = R"(      className: {name}
+      genericRuntime:
+        language: cpp
+        functionFile: build/{file}.so)";
+
+// `fmesh new function --python`: the same function in Python, as it is written for Pulsar.
+constexpr std::string_view kPythonSource = R"__("""{name}: works out what an order costs."""
+
+import json
+
+from pulsar import Function
+
+
+class {class}(Function):
+    def process(self, input, context):
+        """An exception fails the record: it is tried again, then goes to the dead-letter stream if there is one."""
+        order = json.loads(input)
+        if not order.get("id"):
+            raise ValueError("id is missing")
+        if order["quantity"] > context.get_user_config_value("quantityMax"):
+            raise ValueError("quantity is beyond quantityMax")
+        if order["quantity"] == 0:
+            return None  # nothing is written
+        context.incr_counter("orders", 1)
+        order["total_cents"] = order["quantity"] * order["price_cents"]
+        return json.dumps(order)
+)__";
+
+constexpr std::string_view kPythonRuntime = R"(      className: {file}.{class}
+      python:
+        py: {file}.py)";
+
+constexpr std::string_view kPythonTest = R"(# What has to come out of which records: fmesh test mesh_test.yaml
+mesh: mesh.yaml
+tests:
+  - name: the total is quantity times price
+    given:
+      - stream: {name}-orders
+        records:
+          - {value: {id: a1, quantity: 3, price_cents: 250}}
+          - {value: {id: a2, quantity: 0, price_cents: 250}}
+    expect:
+      - stream: {name}-priced
+        records:
+          - {value: {id: a1, quantity: 3, price_cents: 250, total_cents: 750}}
+)";
+
+constexpr std::string_view kPythonReadme = R"(# {name}
+
+A function for fmesh in Python. `{file}.py` holds it, `mesh_test.yaml` tests it, `mesh.yaml` runs it. The same file runs in Pulsar's own
+Python instance.
+
+| to | type |
+|---|---|
+| test it | `fmesh test mesh_test.yaml` |
+| run it | `fmesh run mesh.yaml`; Ctrl-C ends it, `--until-drained` ends it after the last record |
+| begin anew | `rm -r .fmesh`: the streams, the state and how far they were read |
+
+It needs fmesh and Debian's `libpython3.11`. Packages of an active virtual environment of Python 3.11 are found.
 )";
 
 constexpr std::string_view kIgnored = R"(/build/
@@ -259,7 +317,10 @@ std::string other_name(const std::string& usual, const std::string& name, const 
 std::vector<ProjectFile> filled(std::vector<ProjectFile> files,
                                 const std::vector<std::pair<std::string_view, std::string>>& marks) {
   for (ProjectFile& one : files) {
-    for (const auto& [mark, with] : marks) one.text = replaced(one.text, mark, with);
+    for (const auto& [mark, with] : marks) {
+      one.text = replaced(one.text, mark, with);
+      one.path = replaced(one.path, mark, with);
+    }
   }
   return files;
 }
@@ -267,6 +328,19 @@ std::vector<ProjectFile> filled(std::vector<ProjectFile> files,
 // On Kubernetes a component is called MESH-NAME, with 43 characters at most: "shop-orders", "try-price-orders".
 constexpr size_t kNameBytesMax = 36;
 constexpr size_t kMeshNameBytesMax = 43;
+
+// `next`: how to run it, once it is written.
+std::vector<ProjectFile> function_files(std::vector<ProjectFile> files, const std::string& name,
+                                        std::string_view runtime, const std::string& next) {
+  return filled(std::move(files), {{"{runtime}", std::string(runtime)},
+                                   {"{next}", next},
+                                   {"{name}", name},
+                                   {"{file}", replaced(name, "-", "_")},
+                                   {"{class}", other_name(class_name(name), "Order", "OrderFunction")},
+                                   {"{mesh}", 2 * name.size() + 1 <= kMeshNameBytesMax ? name : "try"},
+                                   {"{source}", other_name("orders", name, "make-orders")},
+                                   {"{sink}", other_name("show", name, "console")}});
+}
 
 }  // namespace
 
@@ -299,20 +373,23 @@ Status check_project_name(const std::string& name) {
 }
 
 std::vector<ProjectFile> function_project(const std::string& name) {
-  const std::string file = replaced(name, "-", "_");
-  return filled({{"CMakeLists.txt", std::string(kCmake)},
-                 {file + ".h", std::string(kHeader)},
-                 {file + ".cc", std::string(kSource)},
-                 {file + "_test.cc", std::string(kTest)},
-                 {"mesh.yaml", std::string(kMesh)},
-                 {"README.md", std::string(kReadme)},
-                 {".gitignore", std::string(kIgnored)}},
-                {{"{name}", name},
-                 {"{file}", file},
-                 {"{class}", other_name(class_name(name), "Order", "OrderFunction")},
-                 {"{mesh}", 2 * name.size() + 1 <= kMeshNameBytesMax ? name : "try"},
-                 {"{source}", other_name("orders", name, "make-orders")},
-                 {"{sink}", other_name("show", name, "console")}});
+  return function_files({{"CMakeLists.txt", std::string(kCmake)},
+                         {"{file}.h", std::string(kHeader)},
+                         {"{file}.cc", std::string(kSource)},
+                         {"{file}_test.cc", std::string(kTest)},
+                         {"mesh.yaml", std::string(kMesh)},
+                         {"README.md", std::string(kReadme)},
+                         {".gitignore", std::string(kIgnored)}},
+                        name, kRuntime, "cmake -B build && cmake --build build && fmesh run mesh.yaml");
+}
+
+std::vector<ProjectFile> python_project(const std::string& name) {
+  return function_files({{"{file}.py", std::string(kPythonSource)},
+                         {"mesh.yaml", std::string(kMesh)},
+                         {"mesh_test.yaml", std::string(kPythonTest)},
+                         {"README.md", std::string(kPythonReadme)},
+                         {".gitignore", "/.fmesh/\n__pycache__/\n"}},
+                        name, kPythonRuntime, "fmesh run mesh.yaml");
 }
 
 std::vector<ProjectFile> mesh_project(const std::string& name) {

@@ -1,5 +1,6 @@
-// `fmesh new function NAME` and `fmesh new mesh NAME`: projects that run as they are. A function's builds with an
-// installed fmesh, tests its function without running one, and runs it as a mesh. Pure but for the files it writes.
+// `fmesh new function NAME [--python]` and `fmesh new mesh NAME`: projects that run as they are. A function's builds
+// with an installed fmesh, tests its function without running one, and runs it as a mesh. Pure but for the files it
+// writes.
 #pragma once
 
 #include <string>
@@ -20,6 +21,7 @@ Status check_project_name(const std::string& name);
 
 // REQUIRES: check_project_name(name).
 std::vector<ProjectFile> function_project(const std::string& name);
+std::vector<ProjectFile> python_project(const std::string& name);
 std::vector<ProjectFile> mesh_project(const std::string& name);
 
 // Writes the project into `directory`, which is made. Errors: kFixInput if the folder holds files already.

@@ -23,9 +23,11 @@ TEST(NewFunction, SuggestsANameThatWillDo) {
 }
 
 TEST(NewFunction, LeavesNoMarkInAnyFile) {
-  for (const ProjectFile& file : function_project("price-orders")) {
-    for (const char* mark : {"{name}", "{file}", "{class}", "{mesh}", "{source}", "{sink}"})
-      EXPECT_EQ(file.text.find(mark), std::string::npos) << file.path;
+  for (const auto& project : {function_project("price-orders"), python_project("price-orders")}) {
+    for (const ProjectFile& file : project) {
+      for (const char* mark : {"{name}", "{file}", "{class}", "{mesh}", "{source}", "{sink}", "{runtime}", "{next}"})
+        EXPECT_EQ((file.path + file.text).find(mark), std::string::npos) << file.path;
+    }
   }
 }
 
