@@ -34,6 +34,17 @@ def native(name, class_name, library, topics, output="", **more):
     return spec
 
 
+def python(name, class_name, topics, output):
+    """A function of bench/functions.py."""
+    return {
+        "name": name,
+        "className": class_name,
+        "python": {"py": str(Path(__file__).resolve().parent / "functions.py")},
+        "input": {"topics": topics},
+        "output": {"topic": output},
+    }
+
+
 def builtin(name, class_name, topics, output, config=None):
     return {
         "name": name,

@@ -13,10 +13,14 @@ PEERS = {
     "file_to_file": ("Redpanda Connect core (Go), no stream in between", 31_000, 33, 310_000, 30),
     "generate_to_drop": ("Redpanda Connect core (Go), no stream in between", 100_000, None, 1_000_000, None),
     "stream_to_stream": ("official C++ Pulsar client as pass-through, through a broker: 88,000 to 176,000", 176_000, None, 1_500_000, None),
+    "python_identity": ("Pulsar's Python instance, through a broker", 7_000, 70, 70_000, 70),
+    "python_json": ("Pulsar's Python instance with an identity function, through a broker", 7_000, 70, 70_000, 70),
 }
 WORK = {
     "file_to_file": "JSON lines file, change one field (native), JSON lines file, 100 B",
     "generate_to_drop": "generate JSON, change one field (native), drop, 100 B",
+    "python_identity": "stream, identity function in Python, stream on disk, 100 B, group commit",
+    "python_json": "the same, json.loads, one field changed, json.dumps",
     "stream_to_stream": "stream, native identity function, stream on disk, 100 B, group commit",
 }
 NOT_MEASURED = "not measured"
@@ -103,6 +107,10 @@ def single_rows(results):
         lambda row: verdict(row["cpu_percent"], 1, False))
     add("first_record", "`fmesh run` to the first record in a file, median of 11", lambda row: f"{number(row['median_ms'])} ms (best {number(row['best_ms'])} ms)",
         "under 50 ms", lambda row: verdict(row["median_ms"], 50, False))
+    add("idle_python", "20 idle functions in Python, memory of each beside what is shared", lambda row: f"{number(row['each_mb'])} MB", "under 10 MB",
+        lambda row: verdict(row["each_mb"], 10, False))
+    add("python_first_record", "`fmesh run` to the first record in a file through a function in Python, median of 11",
+        lambda row: f"{number(row['median_ms'])} ms (best {number(row['best_ms'])} ms)", "under 150 ms", lambda row: verdict(row["median_ms"], 150, False))
     add("start_thousand", "a mesh of 1,000 components, start to all running, best of 3", lambda row: f"{row['start_s']:.2f} s", "under 2 s",
         lambda row: verdict(row["start_s"], 2, False))
     return lines

@@ -101,13 +101,12 @@ def generate_to_drop(bench):
     return throughput(bench.drain(mesh), count, 2)
 
 
-def stream_to_stream(bench):
-    """A full stream on disk through a native identity function to another stream, group commit."""
-    directory, count = bench.directory(), bench.records(5_000_000)
-    identity = meshes.native("identity", "identity", bench.library, ["before"], "after")
-    fill = meshes.write_mesh(directory, [meshes.source("fill", "generator", meshes.generator(count), "before")], [identity])
+def pass_through(bench, function, count):
+    """A full stream on disk through a function to another stream, group commit."""
+    directory = bench.directory()
+    fill = meshes.write_mesh(directory, [meshes.source("fill", "generator", meshes.generator(count), "before")], [function])
     bench.drain(fill, "--only", "fill", "--retention-size", "100GiB")
-    mesh = meshes.write_mesh(directory, [], [identity])
+    mesh = meshes.write_mesh(directory, [], [function])
     usage = bench.drain(mesh, "--retention-size", "100GiB")
     command = [str(bench.program), "stream", "ls", "--json", "--data-dir", str(directory / "data")]
     streams = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["streams"]
@@ -115,6 +114,21 @@ def stream_to_stream(bench):
     if written != count:
         raise RuntimeError(f"wrote {written} records, expected {count}")
     return throughput(usage, count, 2)
+
+
+def stream_to_stream(bench):
+    """A full stream on disk through a native identity function to another stream, group commit."""
+    return pass_through(bench, meshes.native("identity", "identity", bench.library, ["before"], "after"), bench.records(5_000_000))
+
+
+def python_identity(bench):
+    """The same through an identity function in Python, one instance."""
+    return pass_through(bench, meshes.python("identity", "functions.Identity", ["before"], "after"), bench.records(2_000_000))
+
+
+def python_json(bench):
+    """The same through a function in Python that reads JSON, changes a field and writes JSON."""
+    return pass_through(bench, meshes.python("change", "functions.change_field", ["before"], "after"), bench.records(1_000_000))
 
 
 def linear_records(bench):
@@ -197,6 +211,27 @@ def start_thousand(bench):
 
 def first_record(bench):
     """Generator, native function, file: from the start of the program to the first record in the file. Median of 11 starts."""
+    return first_record_through(bench, meshes.native("change", "change_field", bench.library, ["generated"], "changed"))
+
+
+def python_first_record(bench):
+    """The same with a function in Python."""
+    return first_record_through(bench, meshes.python("change", "functions.change_field", ["generated"], "changed"))
+
+
+def idle_python(bench):
+    """20 idle functions in Python: memory that is not shared, for each."""
+    directory = bench.directory()
+    functions = [meshes.python(f"f{n}", "functions.Identity", [f"in-{n}"], f"out-{n}") for n in range(20)]
+    with measure.Running(bench.command(meshes.write_mesh(directory, [], functions)), directory) as running:
+        running.wait_for(lambda: running_components(bench, directory) >= 20, 60, 0.2)
+        time.sleep(2)
+        anonymous, resident = measure.memory_mb(running.process.pid)
+        alone, _ = measure.memory_mb(measure.family(running.process.pid)[-1])
+        return {"anonymous_mb": anonymous, "resident_mb": resident, "each_mb": alone}
+
+
+def first_record_through(bench, function):
     times = []
     for _ in range(11):
         directory = bench.directory()
@@ -204,7 +239,7 @@ def first_record(bench):
         mesh = meshes.write_mesh(
             directory,
             [meshes.source("generate", "generator", meshes.generator(1), "generated")],
-            [meshes.native("change", "change_field", bench.library, ["generated"], "changed")],
+            [function],
             [meshes.sink("write", "file", {"path": str(out)}, ["changed"])],
         )
         with measure.Running(bench.command(mesh), directory) as running:
@@ -226,7 +261,21 @@ def micro(bench):
     return results
 
 
-ROWS = [file_to_file, generate_to_drop, stream_to_stream, idle_functions, first_record, start_thousand, linear_streams, linear_records, micro]
+ROWS = [
+    file_to_file,
+    generate_to_drop,
+    stream_to_stream,
+    python_identity,
+    python_json,
+    idle_functions,
+    idle_python,
+    first_record,
+    python_first_record,
+    start_thousand,
+    linear_streams,
+    linear_records,
+    micro,
+]
 OPERATOR_ROWS = [kube.kube, kube.kube_large]  # minutes each, and a Kubernetes: only when asked for
 
 
