@@ -3,11 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 #include <cerrno>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <future>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -36,6 +39,51 @@ Error error_of(const net::HttpResponse& response) {
 
 Error lost(const Error& error) { return error.within("the mesh that ran here has ended or does not answer"); }
 
+// The pieces of an answer that stays open, handed from the thread that writes them to the one that reads.
+class Pieces final : public net::BodyStream {
+ public:
+  bool write(std::string piece) override {
+    const std::lock_guard lock(mutex_);
+    if (closed_ || bytes_ > net::kStreamBufferMaxBytes) return false;
+    bytes_ += piece.size();
+    pieces_.push_back(std::move(piece));
+    more_.notify_one();
+    return true;
+  }
+  void close() override {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    more_.notify_one();
+  }
+  // Nothing: it has ended.
+  std::optional<std::string> next() {
+    std::unique_lock lock(mutex_);
+    more_.wait(lock, [this] { return closed_ || !pieces_.empty(); });
+    if (pieces_.empty()) return std::nullopt;
+    std::string piece = std::move(pieces_.front());
+    pieces_.pop_front();
+    bytes_ -= piece.size();
+    return piece;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable more_;
+  std::deque<std::string> pieces_;
+  size_t bytes_ = 0;
+  bool closed_ = false;
+};
+
+// Calls `line` with each whole line of what `rest` holds and keeps the remainder. False: no more is wanted.
+bool take_lines(std::string& rest, const std::function<bool(std::string_view)>& line) {
+  size_t begin = 0;
+  for (size_t end = rest.find('\n'); end != std::string::npos; begin = end + 1, end = rest.find('\n', begin)) {
+    if (end > begin && !line(std::string_view(rest).substr(begin, end - begin))) return false;
+  }
+  rest.erase(0, begin);
+  return true;
+}
+
 class Remote final : public Control {
  public:
   explicit Remote(std::unique_ptr<net::HttpClient> client) : client_(std::move(client)) {}
@@ -51,12 +99,7 @@ class Remote final : public Control {
     std::string rest;
     const auto answer = client_->stream(std::move(request), [&](std::string_view piece) {
       rest += piece;
-      size_t begin = 0;
-      for (size_t end = rest.find('\n'); end != std::string::npos; begin = end + 1, end = rest.find('\n', begin)) {
-        if (end > begin && !line(std::string_view(rest).substr(begin, end - begin))) return false;
-      }
-      rest.erase(0, begin);
-      return true;
+      return take_lines(rest, line);
     });
     if (!answer) return fail(lost(answer.error()));
     if (answer->status != 200) return fail(error_of(*answer));
@@ -75,32 +118,59 @@ class Opened final : public Control {
     stream::log::LogOptions options;
     options.directory = data_directory;
     FMESH_TRY(opened->store_, stream::log::Log::open(*opened->disk_, opened->clock_, std::move(options)));
-    opened->view_ = std::make_unique<local::View>(*opened->store_, opened->loop_, nullptr, nullptr);
-    observe::MeshState fixed;
-    fixed.data_directory = data_directory;
-    opened->view_->describe(std::move(fixed));
-    opened->api_ = std::make_unique<observe::Api>(*opened->view_, observe::AccessRules{});
+    opened->begin(data_directory);
+    return opened;
+  }
+  static std::unique_ptr<Control> open(std::unique_ptr<stream::Client> client) {
+    auto opened = std::make_unique<Opened>();
+    opened->store_ = std::move(client);
+    opened->begin("");
     return opened;
   }
   ~Opened() override { loop_.stop(); }
   bool running() const override { return false; }
   Result<std::string> ask(net::HttpRequest request) override {
+    net::HttpResponse response = answer(std::move(request));
+    if (response.status != 200) return fail(error_of(response));
+    return std::move(response.body);
+  }
+  Status follow(net::HttpRequest request, std::function<bool(std::string_view)> line) override {
+    if (disk_) {
+      return fail(ErrorKind::kFixInput, "nothing runs here, so nothing new can come; start the mesh with fmesh run");
+    }
+    const net::HttpResponse response = answer(std::move(request));
+    if (response.status != 200 || !response.stream) return fail(error_of(response));
+    const auto pieces = std::make_shared<Pieces>();
+    response.stream(pieces);
+    std::string rest;
+    while (const auto piece = pieces->next()) {
+      rest += *piece;
+      if (take_lines(rest, line)) continue;
+      pieces->close();
+      return {};
+    }
+    return fail(ErrorKind::kRetryLater, "the stream has ended");
+  }
+
+ private:
+  void begin(const std::string& data_directory) {
+    view_ = std::make_unique<local::View>(*store_, loop_, nullptr, nullptr);
+    observe::MeshState fixed;
+    fixed.data_directory = data_directory;
+    view_->describe(std::move(fixed));
+    api_ = std::make_unique<observe::Api>(*view_, observe::AccessRules{});
+  }
+  net::HttpResponse answer(net::HttpRequest request) {
     request.from_unix_socket = true;
     auto answer = std::make_shared<std::promise<net::HttpResponse>>();
     auto future = answer->get_future();
     api_->handle(request, [answer](net::HttpResponse response) { answer->set_value(std::move(response)); });
-    net::HttpResponse response = future.get();
-    if (response.status != 200) return fail(error_of(response));
-    return std::move(response.body);
-  }
-  Status follow(net::HttpRequest, std::function<bool(std::string_view)>) override {
-    return fail(ErrorKind::kFixInput, "nothing runs here, so nothing new can come; start the mesh with fmesh run");
+    return future.get();
   }
 
- private:
   SystemClock clock_;
   std::unique_ptr<Disk> disk_;
-  std::unique_ptr<stream::log::Log> store_;
+  std::unique_ptr<stream::Client> store_;
   ThreadLoop loop_{clock_, "control"};
   std::unique_ptr<local::View> view_;
   std::unique_ptr<observe::Api> api_;
@@ -126,6 +196,10 @@ Result<std::unique_ptr<Control>> Control::open(const std::string& data_directory
     if (late) return std::make_unique<Remote>(std::move(late));
   }
   return opened;
+}
+
+std::unique_ptr<Control> Control::over(std::unique_ptr<stream::Client> client) {
+  return Opened::open(std::move(client));
 }
 
 Result<boost::json::value> Control::get(std::string path, std::map<std::string, std::string> query) {

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "net/http.h"
+#include "stream/client.h"
 
 namespace CLI {
 class App;
@@ -26,6 +27,8 @@ class Control {
  public:
   // Errors: kFixInput if nothing runs there (kRunning), if there is no such directory, or if it can't be opened.
   static Result<std::unique_ptr<Control>> open(const std::string& data_directory, Reach reach);
+  // What `client` leads to, looked at and changed in place.
+  static std::unique_ptr<Control> over(std::unique_ptr<stream::Client> client);
   virtual ~Control() = default;
   virtual bool running() const = 0;
   // Errors: what the API answered, as text, if it is not 200.

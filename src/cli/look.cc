@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/pulsar_client_flags.h"
 #include "cli/tables.h"
 #include "cli/terminal.h"
 #include "observe/json.h"
@@ -23,6 +24,7 @@ namespace {
 constexpr int kTopTickMs = 1'000;
 
 struct LookFlags {
+  PulsarClientFlags pulsar;
   std::string data_directory, name;
   bool json = false, follow = false;
   int lines = 100;
@@ -85,8 +87,14 @@ void end_with_reader() {
   }).detach();
 }
 
+Result<std::unique_ptr<Control>> open_tap(const LookFlags& flags) {
+  if (!flags.pulsar.given()) return Control::open(flags.data_directory, Reach::kRunning);
+  FMESH_TRY(auto client, stream::pulsar::open_pulsar(flags.pulsar.options()));
+  return Control::over(std::move(client));
+}
+
 int tap(const LookFlags& flags) {
-  auto control = Control::open(flags.data_directory, Reach::kRunning);
+  auto control = open_tap(flags);
   if (!control) return report(control.error(), flags.json);
   end_with_reader();
   net::HttpRequest request;
@@ -164,6 +172,7 @@ void add_top(CLI::App& app, Exit& exit) {
 void add_tap(CLI::App& app, Exit& exit) {
   const auto flags = std::make_shared<LookFlags>();
   CLI::App* verb = add_verb(app, "tap", "Show the records of a stream as they come", flags);
+  add_pulsar_client_flags(*verb, flags->pulsar);
   verb->add_option("STREAM", flags->name, "Name, tenant/namespace/name or full name")->required();
   verb->add_option("-n,--count", flags->count, "End after so many records")
       ->check(CLI::Range(int64_t{1}, INT64_MAX))

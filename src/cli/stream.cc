@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/pulsar_client_flags.h"
 #include "cli/tables.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
@@ -32,7 +33,14 @@ struct StreamFlags {
   int64_t limit = 10, time_ms = -1;
   int partitions = 0;
   bool json = false;
+  PulsarClientFlags pulsar;
 };
+
+Result<std::unique_ptr<Control>> open_control(const StreamFlags& flags) {
+  if (!flags.pulsar.given()) return Control::open(flags.data_directory, Reach::kEither);
+  FMESH_TRY(auto client, stream::pulsar::open_pulsar(flags.pulsar.options()));
+  return Control::over(std::move(client));
+}
 
 net::HttpRequest request_for(const StreamFlags& flags, std::string method, const std::string& behind) {
   net::HttpRequest request;
@@ -43,7 +51,7 @@ net::HttpRequest request_for(const StreamFlags& flags, std::string method, const
 
 // Sends a change and prints what came back.
 int carry_out(const StreamFlags& flags, net::HttpRequest request, const std::string& said) {
-  auto control = Control::open(flags.data_directory, Reach::kEither);
+  auto control = open_control(flags);
   if (!control) return report(control.error(), flags.json);
   const auto answer = (*control)->ask(std::move(request));
   if (!answer) return report(answer.error(), flags.json);
@@ -52,7 +60,7 @@ int carry_out(const StreamFlags& flags, net::HttpRequest request, const std::str
 }
 
 int list(const StreamFlags& flags) {
-  auto control = Control::open(flags.data_directory, Reach::kEither);
+  auto control = open_control(flags);
   if (!control) return report(control.error(), flags.json);
   const auto streams = (*control)->get("/api/v1/streams");
   if (!streams) return report(streams.error(), flags.json);
@@ -63,7 +71,7 @@ int list(const StreamFlags& flags) {
 }
 
 int peek(const StreamFlags& flags) {
-  auto control = Control::open(flags.data_directory, Reach::kEither);
+  auto control = open_control(flags);
   if (!control) return report(control.error(), flags.json);
   const auto answer = (*control)->get("/api/v1/streams/" + flags.stream + "/records",
                                       {{"from", flags.from}, {"limit", std::to_string(flags.limit)}});
@@ -96,7 +104,7 @@ Result<json::object> read_properties(const std::vector<std::string>& texts) {
 int publish(const StreamFlags& flags) {
   const auto properties = read_properties(flags.properties);
   if (!properties) return report(properties.error(), flags.json);
-  auto control = Control::open(flags.data_directory, Reach::kEither);
+  auto control = open_control(flags);
   if (!control) return report(control.error(), flags.json);
   json::array ids;
   size_t count = 0;
@@ -161,7 +169,7 @@ int create(const StreamFlags& flags) {
     body["retentionTimeMs"] = *time;
   }
   std::error_code ignored;  // what is wrong with it shows when it is opened
-  std::filesystem::create_directories(flags.data_directory, ignored);
+  if (!flags.pulsar.given()) std::filesystem::create_directories(flags.data_directory, ignored);
   net::HttpRequest request = request_for(flags, "PUT", "");
   request.body = observe::to_text(body);
   return carry_out(flags, std::move(request), flags.stream + " is there");
@@ -170,6 +178,7 @@ int create(const StreamFlags& flags) {
 CLI::App* add_verb(CLI::App& parent, const char* name, const char* help, StreamFlags& flags) {
   CLI::App* verb = parent.add_subcommand(name, help);
   add_data_directory(*verb, flags.data_directory);
+  add_pulsar_client_flags(*verb, flags.pulsar);
   verb->add_flag("--json", flags.json, "JSON instead of text");
   return verb;
 }
@@ -193,7 +202,10 @@ void add_stream(CLI::App& app, Exit& exit) {
   look->add_option("--from", flags->from, "earliest, latest (the last ones) or a message id")->capture_default_str();
   look->add_option("-n,--limit", flags->limit, "At most so many")
       ->check(CLI::Range(int64_t{1}, observe::kRecordsPerRequestMax));
-  look->footer("Examples:\n  fmesh stream peek orders\n  fmesh stream peek orders --from latest -n 1 --json");
+  look->footer(
+      "Examples:\n  fmesh stream peek orders\n  fmesh stream peek orders --from latest -n 1 --json\n  fmesh stream "
+      "peek "
+      "orders --pulsar pulsar://127.0.0.1:6650");
   look->callback([flags, &exit] { exit.code = peek(*flags); });
 
   CLI::App* send = add_verb(*parent, "publish", "Append records", *flags);

@@ -5,7 +5,7 @@
 
 #include <map>
 
-#include "model/base64.h"
+#include "base/base64.h"
 
 namespace fmesh::kube {
 namespace {
@@ -132,7 +132,7 @@ TEST_F(ConfigTest, PathsAreRelativeToTheFileTheyStandIn) {
 }
 
 TEST_F(ConfigTest, DataFieldsAreDecoded) {
-  const auto encoded = [](const char* text) { return model::encode_base64(text); };
+  const auto encoded = [](const char* text) { return encode_base64(text); };
   const ClusterConfig config =
       good(kServer + ", certificate-authority-data: " + encoded("the ca"),
            "client-certificate-data: " + encoded("the certificate") + ", client-key-data: " + encoded("the key"));

@@ -5,10 +5,10 @@
 
 #include <boost/json.hpp>
 
+#include "base/base64.h"
 #include "kube/json.h"
 #include "kube/program.h"
 #include "kube/times.h"
-#include "model/base64.h"
 #include "net/certificate.h"
 
 namespace fmesh::kube {
@@ -23,7 +23,7 @@ json::object cluster_info(const ClusterConfig& config, const std::string& ca) {
   json::object out = {{"server", config.server}};
   if (!config.tls_server_name.empty()) out["tls-server-name"] = config.tls_server_name;
   if (config.insecure_skip_tls_verify) out["insecure-skip-tls-verify"] = true;
-  if (!ca.empty()) out["certificate-authority-data"] = model::encode_base64(ca);
+  if (!ca.empty()) out["certificate-authority-data"] = encode_base64(ca);
   if (!config.proxy_url.empty()) out["proxy-url"] = config.proxy_url;
   if (config.disable_compression) out["disable-compression"] = true;
   out["config"] = config.plugin_extension.empty() ? json::value() : json::parse(config.plugin_extension);

@@ -2,8 +2,8 @@
 
 #include <filesystem>
 
+#include "base/base64.h"
 #include "kube/kubeconfig.h"
-#include "model/base64.h"
 
 namespace fmesh::kube {
 
@@ -96,7 +96,7 @@ Result<std::vector<KubeconfigNode>> KubeconfigNode::mappings(std::string_view ke
 Result<std::string> KubeconfigNode::data(std::string_view key) const {
   FMESH_TRY(const std::string encoded, text(key));
   if (encoded.empty()) return encoded;
-  if (auto plain = model::decode_base64(encoded)) return std::move(*plain);
+  if (auto plain = decode_base64(encoded)) return std::move(*plain);
   return fail(ErrorKind::kFixInput, std::string(key) + ": this is not base64", place(key));
 }
 

@@ -1,7 +1,10 @@
 #include "local/stream_tools.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <deque>
+#include <mutex>
 #include <utility>
 
 #include "base/hash.h"
@@ -41,6 +44,7 @@ observe::RecordLine to_line(const stream::ReceivedEntry& entry, const stream::Re
   return line;
 }
 
+// Errors: for a stream that is not there with the closest name, if the store can tell.
 Result<std::shared_ptr<stream::Consumer>> open_reader(stream::Client& client, const std::string& topic,
                                                       stream::InitialPosition position) {
   stream::ConsumerOptions options;
@@ -49,7 +53,34 @@ Result<std::shared_ptr<stream::Consumer>> open_reader(stream::Client& client, co
   options.type = stream::SubscriptionType::kExclusive;
   options.position = position;
   options.read_only = true;
-  return client.open_consumer(std::move(options));
+  auto opened = client.open_consumer(std::move(options));
+  if (opened || opened.error().kind() != ErrorKind::kFixInput || client.opening_waits()) return opened;
+  FMESH_CHECK(check_exists(client, topic));
+  return opened;
+}
+
+// Waits until a poll may find something. False: nothing is left.
+// Errors: kRetryLater if neither comes about in time.
+Result<bool> wait_for_more(stream::Consumer& consumer) {
+  struct Woken {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool is_woken = false;
+  };
+  const auto woken = std::make_shared<Woken>();
+  consumer.notify([woken] {
+    const std::lock_guard lock(woken->mutex);
+    woken->is_woken = true;
+    woken->changed.notify_all();
+  });
+  for (int64_t waited_ms = 0; waited_ms < kPeekWaitMaxMs; waited_ms += kPeekLookMs) {
+    std::unique_lock lock(woken->mutex);
+    if (woken->changed.wait_for(lock, std::chrono::milliseconds(kPeekLookMs), [&] { return woken->is_woken; }))
+      return true;
+    lock.unlock();
+    if (consumer.drained()) return false;
+  }
+  return fail(ErrorKind::kRetryLater, "nothing came within " + std::to_string(kPeekWaitMaxMs) + " ms");
 }
 
 // The closing end of a consumer: it goes when this goes.
@@ -127,7 +158,6 @@ Result<std::vector<observe::RecordLine>> records_of(const stream::ReceivedEntry&
 Result<std::vector<observe::RecordLine>> peek(stream::Client& client, const std::string& topic, const std::string& from,
                                               size_t records_max) {
   FMESH_TRY(const std::string name, full_name(topic));
-  FMESH_CHECK(check_exists(client, name));
   const bool last = from == "latest";
   FMESH_TRY(auto consumer, open_reader(client, name, stream::InitialPosition::kEarliest));
   const Reader reader{consumer};
@@ -151,7 +181,12 @@ Result<std::vector<observe::RecordLine>> peek(stream::Client& client, const std:
       found.push_back(std::move(damaged));
       continue;
     }
-    if (entries->empty()) break;
+    if (entries->empty()) {
+      if (consumer->drained()) break;
+      FMESH_TRY(const bool more, wait_for_more(*consumer));
+      if (!more) break;
+      continue;
+    }
     for (const stream::ReceivedEntry& entry : *entries) {
       FMESH_TRY(std::vector<observe::RecordLine> records, records_of(entry));
       for (observe::RecordLine& record : records) {
@@ -291,7 +326,6 @@ Result<std::vector<observe::StreamView>> list(stream::Client& client) {
 Result<std::shared_ptr<void>> tap(stream::Client& client, Loop& loop, const std::string& topic,
                                   std::function<bool(const observe::RecordLine&)> each) {
   FMESH_TRY(const std::string name, full_name(topic));
-  FMESH_CHECK(check_exists(client, name));
   FMESH_TRY(auto consumer, open_reader(client, name, stream::InitialPosition::kLatest));
   auto tap = std::make_shared<Tap>(std::move(consumer), loop, std::move(each));
   loop.post([tap] { tap->wait(); });

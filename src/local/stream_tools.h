@@ -20,6 +20,10 @@ namespace fmesh::local {
 
 // One look gives up to this many bytes of payload, however many records were asked for.
 inline constexpr size_t kPeekSizeMaxBytes = 16 * 1024 * 1024;
+// Where records come over a network: how long a look waits for the next ones, and how often it asks whether any are
+// left.
+inline constexpr int64_t kPeekWaitMaxMs = 10'000;
+inline constexpr int64_t kPeekLookMs = 20;
 // A tap hands on at most this many records per pause: it shows, it does not carry.
 inline constexpr uint32_t kTapRecordsPerPause = 500;
 inline constexpr int64_t kTapPauseMs = 20;

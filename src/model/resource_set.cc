@@ -8,7 +8,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "model/base64.h"
+#include "base/base64.h"
 #include "model/defaults.h"
 #include "model/fields.h"
 #include "model/utf8.h"

@@ -7,14 +7,15 @@
 #include <deque>
 #include <set>
 
+#include "base/base64.h"
 #include "kube/json.h"
 #include "kube/requests.h"
-#include "model/base64.h"
 #include "model/live.h"
-#include "operator/cleaner_credentials.h"
 #include "operator/cleaner_leftovers.h"
+#include "operator/pod_file.h"
 #include "plan/pattern.h"
 #include "stream/pulsar/admin.h"
+#include "stream/pulsar/credentials.h"
 #include "stream/pulsar/oauth2.h"
 
 namespace fmesh::op {
@@ -22,6 +23,8 @@ namespace {
 
 namespace json = boost::json;
 namespace pulsar = stream::pulsar;
+using pulsar::Credentials;
+using pulsar::TextOrFile;
 
 constexpr int64_t kNsPerMs = 1'000'000;
 
@@ -114,7 +117,7 @@ class Job : public std::enable_shared_from_this<Job> {
             for (const auto& member : members->get_object()) {
               if (!member.value().is_string()) continue;
               const std::string text(member.value().get_string());
-              data[member.key()] = type == kube::kSecret ? model::decode_base64(text).value_or("") : text;
+              data[member.key()] = type == kube::kSecret ? decode_base64(text).value_or("") : text;
             }
           }
           then(data);
@@ -192,7 +195,7 @@ class Job : public std::enable_shared_from_this<Job> {
   }
 
   void use_plugin(const std::string& plugin, const std::string& parameters) {
-    auto credentials = read_plugin(plugin, parameters);
+    auto credentials = pulsar::read_plugin(plugin, parameters);
     if (!credentials) return end(fail(std::move(credentials).error()));
     credentials_ = std::move(*credentials);
     read_credential_files();
@@ -215,7 +218,7 @@ class Job : public std::enable_shared_from_this<Job> {
         break;
       case Credentials::Kind::kToken:
       case Credentials::Kind::kBasic:
-        options_.authorization = authorization_of(credentials_);
+        options_.authorization = pulsar::authorization_of(credentials_);
         break;
       case Credentials::Kind::kCertificate:
         options_.tls.certificate = credentials_.certificate.text;

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "base/base64.h"
 #include "kube/json.h"
-#include "model/base64.h"
 
 namespace fmesh::op {
 namespace {
@@ -16,7 +16,7 @@ namespace json = boost::json;
 constexpr int64_t kRenewedBeforePart = 3;  // of its life is left
 
 std::string decoded(const json::value& secret, std::string_view key) {
-  return model::decode_base64(kube::string_at(secret, {"data", key})).value_or(std::string());
+  return decode_base64(kube::string_at(secret, {"data", key})).value_or(std::string());
 }
 
 bool lasts(const std::string& pem, int64_t now_ms) {
@@ -76,10 +76,10 @@ WebhookCertificate::Step WebhookCertificate::next(int64_t) {
     case State::kWriteSecret: {
       json::value object = json::parse(secret_text_);
       json::object& data = object.as_object()["data"].emplace_object();
-      data["ca.crt"] = model::encode_base64(authorities_);
-      data["ca.key"] = model::encode_base64(authority_.key);
-      data["tls.crt"] = model::encode_base64(pair_.certificate);
-      data["tls.key"] = model::encode_base64(pair_.key);
+      data["ca.crt"] = encode_base64(authorities_);
+      data["ca.key"] = encode_base64(authority_.key);
+      data["tls.crt"] = encode_base64(pair_.certificate);
+      data["tls.key"] = encode_base64(pair_.key);
       return {kube::update(kube::kSecret, secret, object)};
     }
     case State::kReadConfiguration:
@@ -192,8 +192,7 @@ void WebhookCertificate::take_configuration(const kube::Outcome& outcome, const 
   }
   if (state_ == State::kWriteConfiguration) return next_configuration();
   const auto configuration = kube::read_json(answer->body);
-  const json::array patch =
-      configuration ? bundle_patch(*configuration, model::encode_base64(authorities_)) : json::array();
+  const json::array patch = configuration ? bundle_patch(*configuration, encode_base64(authorities_)) : json::array();
   if (patch.empty()) return next_configuration();
   patch_text_ = kube::write_json(patch);
   state_ = State::kWriteConfiguration;

@@ -8,8 +8,8 @@
 #include <set>
 #include <string>
 
+#include "base/base64.h"
 #include "kube/json.h"
-#include "model/base64.h"
 #include "operator/json_patch_testing.h"
 
 namespace fmesh::op {
@@ -70,11 +70,10 @@ class SmallServer {
     objects[path] = std::move(object);
   }
   std::string secret(const char* key) {
-    return model::decode_base64(kube::string_at(objects["/api/v1/namespaces/ns/secrets/cert"], {"data", key})).value();
+    return decode_base64(kube::string_at(objects["/api/v1/namespaces/ns/secrets/cert"], {"data", key})).value();
   }
   std::string bundle(const std::string& kind, size_t index = 0) {
-    return model::decode_base64(
-               kube::string_at(objects[path_of(kind)].at("webhooks").at(index), {"clientConfig", "caBundle"}))
+    return decode_base64(kube::string_at(objects[path_of(kind)].at("webhooks").at(index), {"clientConfig", "caBundle"}))
         .value();
   }
 

@@ -6,8 +6,8 @@
 #include <boost/json.hpp>
 #include <optional>
 
+#include "base/base64.h"
 #include "kube/json.h"
-#include "model/base64.h"
 #include "operator/admission.h"
 
 namespace fmesh::op {
@@ -108,7 +108,7 @@ json::object respond(const Route& route, const json::value& request) {
     const json::array patch = make_json_patch(*object, answer.object);
     if (patch.empty()) return response;
     response["patchType"] = "JSONPatch";
-    response["patch"] = model::encode_base64(kube::write_json(patch));
+    response["patch"] = encode_base64(kube::write_json(patch));
   }
   return response;
 }

@@ -6,8 +6,8 @@
 #include <boost/json.hpp>
 #include <string>
 
+#include "base/base64.h"
 #include "kube/json.h"
-#include "model/base64.h"
 #include "operator/json_patch_testing.h"
 
 namespace fmesh::op {
@@ -47,7 +47,7 @@ json::value response_of(const net::HttpResponse& answer) {
 
 // What the API server does with the patch.
 json::value apply_patch(json::value object, const json::value& response) {
-  const std::string text = model::decode_base64(kube::string_at(response, {"patch"})).value();
+  const std::string text = decode_base64(kube::string_at(response, {"patch"})).value();
   EXPECT_TRUE(apply_json_patch(object, json::parse(text).as_array())) << text;
   return object;
 }

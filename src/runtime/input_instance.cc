@@ -63,13 +63,46 @@ Status InputInstance::make_stage(Engine& engine) {
   return {};
 }
 
+// What open() opens before it is the instance's.
+struct InputInstance::Opening {
+  std::shared_ptr<Engine> engine;
+  std::shared_ptr<stream::Consumer> consumer;
+  std::shared_ptr<stream::StateTable> state;
+  std::string position;  // of a sink
+  ~Opening() {
+    if (consumer) consumer->close();
+  }
+};
+
 Status InputInstance::open() {
+  const auto opening = std::make_shared<Opening>();
+  opening->engine = std::make_shared<Engine>();
+  FMESH_CHECK(make_stage(*opening->engine));
+  open_streams([opening, this, self = shared_from_this()] { return open_all(*opening); },
+               [opening, this](const Status& status) {
+                 if (!status) return fail(status.error());
+                 take_over(*opening);
+               });
+  return {};
+}
+
+// On whatever thread opens streams: touches nothing that changes.
+Status InputInstance::open_all(Opening& opening) const {
   const model::FunctionDetails& details = spec_.details;
-  auto engine = std::make_shared<Engine>();
-  FMESH_CHECK(make_stage(*engine));
-  FMESH_TRY(consumer_, environment_.client->open_consumer(consumer_options(spec_)));
-  engine->outputs = std::make_unique<Outputs>(*environment_.client, output_compression(details));
-  if (!output_topic_.empty()) FMESH_CHECK(engine->outputs->open(output_topic_));
+  FMESH_TRY(opening.consumer, environment_.client->open_consumer(consumer_options(spec_)));
+  opening.engine->outputs = std::make_unique<Outputs>(*environment_.client, output_compression(details));
+  if (!output_topic_.empty()) FMESH_CHECK(opening.engine->outputs->open(output_topic_));
+  if (!is_sink_) return {};
+  FMESH_TRY(opening.state, environment_.client->open_state(details.fully_qualified_name()));
+  FMESH_TRY(const std::optional<std::string> position, opening.state->get(position_key(spec_)));
+  opening.position = position.value_or("");
+  return {};
+}
+
+void InputInstance::take_over(Opening& opening) {
+  const model::FunctionDetails& details = spec_.details;
+  consumer_ = std::exchange(opening.consumer, nullptr);
+  const std::shared_ptr<Engine> engine = opening.engine;
   EffectsOptions options;
   options.output_topic = output_topic_;
   options.forward_properties = details.sink && details.sink->forward_source_message_property;
@@ -79,27 +112,27 @@ Status InputInstance::open() {
   };
   engine->effects = std::make_unique<Effects>(std::move(options), *engine->outputs);
   if (is_sink_) {
-    FMESH_TRY(state_, environment_.client->open_state(details.fully_qualified_name()));
+    state_ = opening.state;
     state_order_ = state_->order();
-    FMESH_TRY(const std::optional<std::string> position, state_->get(position_key(spec_)));
-    connector_context_.set_position(position.value_or(""));
+    connector_context_.set_position(opening.position);
     connector_context_.set_stopping(false);
   }
   engine_ = engine;
-  // Opening may load a library or connect somewhere, so it is a worker's job.
-  environment_.workers->run(this, [self = shared_from_this(), this, engine, post = poster()] {
-    Status status = engine->stage->open();
-    engine->in_place = engine->stage->non_blocking();
-    post([this, status = std::move(status)] {
-      if (!status) {
-        fail(status.error());
-        return;
-      }
-      pace_ = Pace(engine_->stage->takes_batches());
-      keep_first_position();
-    });
-  });
-  return {};
+  // Opening may load a library or connect somewhere, so it is a worker's job. So is running where a record for a stream
+  // that is not open yet opens it over a network.
+  environment_.workers->run(
+      this, [self = shared_from_this(), this, engine, post = poster(), waits = environment_.client->opening_waits()] {
+        Status status = engine->stage->open();
+        engine->in_place = engine->stage->non_blocking() && !waits;
+        post([this, status = std::move(status)] {
+          if (!status) {
+            fail(status.error());
+            return;
+          }
+          pace_ = Pace(engine_->stage->takes_batches());
+          keep_first_position();
+        });
+      });
 }
 
 // A sink that begins remembers where, before it writes anything: after a crash before its first commit it could not

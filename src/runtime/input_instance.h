@@ -55,7 +55,10 @@ class InputInstance final : public Lifecycle {
   void pump() override;
   bool quiet() const override;
 
+  struct Opening;
   Status make_stage(Engine& engine);
+  Status open_all(Opening& opening) const;
+  void take_over(Opening& opening);
   void keep_first_position();
   void take(std::vector<stream::ReceivedEntry> entries);
   void run();

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <utility>
 
+#include "runtime/worker_pool.h"
+
 namespace fmesh::runtime {
 
 const char* to_string(InstanceState state) {
@@ -58,6 +60,16 @@ void Lifecycle::try_open() {
   state_order_.reset();
   set_state(InstanceState::kStarting);
   if (const Status status = open(); !status) fail(status.error());
+}
+
+void Lifecycle::open_streams(std::function<Status()> open_them, std::function<void(const Status&)> then) {
+  if (!environment_.client->opening_waits()) return then(open_them());
+  environment_.workers->run(
+      this, [open_them = std::move(open_them), then = std::move(then), post = poster()]() mutable {
+        // What was opened may go only with `then`, which is let go of on the loop.
+        Status status = open_them();
+        post([open_them = std::move(open_them), then = std::move(then), status = std::move(status)] { then(status); });
+      });
 }
 
 void Lifecycle::opened() {

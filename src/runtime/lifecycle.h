@@ -78,6 +78,10 @@ class Lifecycle : public std::enable_shared_from_this<Lifecycle> {
   // True if nothing is being processed or on its way to the disk.
   virtual bool quiet() const = 0;
 
+  // Runs `open_them`, which opens streams and state, and then `then` on the loop with what it returned. It is a
+  // worker's job if the store is reached over a network, so what it opens goes into an object of its own, not into the
+  // instance, which may have ended meanwhile; `then` is dropped in that case. Else both run at once.
+  void open_streams(std::function<Status()> open_them, std::function<void(const Status&)> then);
   // Everything is open: the instance runs.
   void opened();
   // A wake that may be called on any thread: pumps on the loop, if this start is still the current one.

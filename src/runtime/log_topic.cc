@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/worker_pool.h"
 #include "stream/batcher.h"
 
 namespace fmesh::runtime {
@@ -24,12 +25,44 @@ struct LogTopic::State : std::enable_shared_from_this<LogTopic::State> {
     });
   }
 
-  Status open() {
-    if (batcher) return {};
+  static Result<std::shared_ptr<stream::Producer>> open_producer(stream::Client& client, const std::string& topic) {
     stream::ProducerOptions options;
     options.topic = topic;
     options.compression = stream::Compression::kLz4;
-    FMESH_TRY(std::shared_ptr<stream::Producer> producer, environment.client->open_producer(std::move(options)));
+    return client.open_producer(std::move(options));
+  }
+
+  Status open() {
+    if (batcher) return {};
+    FMESH_TRY(std::shared_ptr<stream::Producer> producer, open_producer(*environment.client, topic));
+    begin(std::move(producer));
+    return {};
+  }
+
+  // The stream is reached over a network, so a worker opens it while the lines go on waiting.
+  void open_on_worker() {
+    if (std::exchange(opening, true)) return;
+    environment.workers->run(this, [self = shared_from_this(), client = environment.client, loop = environment.loop] {
+      loop->post([self, producer = open_producer(*client, self->topic)] {
+        self->opening = false;
+        if (producer) {
+          self->begin(*producer);
+        } else {
+          std::deque<LogLine> lines;
+          {
+            std::lock_guard lock(self->mutex);
+            lines.swap(self->waiting);
+          }
+          self->lost(static_cast<int64_t>(lines.size()), producer.error().text());
+          if (self->on_written && self->idle()) self->on_written();
+          return;
+        }
+        self->write_waiting();
+      });
+    });
+  }
+
+  void begin(std::shared_ptr<stream::Producer> producer) {
     stream::BatcherOptions batching;
     batching.compression = stream::Compression::kLz4;
     batcher = std::make_unique<stream::Batcher>(*environment.client, std::move(producer), *environment.loop, batching,
@@ -37,7 +70,6 @@ struct LogTopic::State : std::enable_shared_from_this<LogTopic::State> {
                                                   if (!result.id) lost(result.record_count, result.id.error().text());
                                                   if (on_written && idle()) on_written();
                                                 });
-    return {};
   }
 
   void lost(int64_t lines, std::string_view why) {
@@ -48,10 +80,11 @@ struct LogTopic::State : std::enable_shared_from_this<LogTopic::State> {
 
   void write_waiting() {
     std::deque<LogLine> lines;
+    const bool waits = !batcher && environment.client->opening_waits();
     {
       std::lock_guard lock(mutex);
       scheduled = false;
-      lines.swap(waiting);
+      if (!waits) lines.swap(waiting);
       if (dropped > 0 && !lines.empty()) {
         LogLine told = lines.front();
         told.level = "warn";
@@ -59,6 +92,7 @@ struct LogTopic::State : std::enable_shared_from_this<LogTopic::State> {
         lines.push_front(std::move(told));
       }
     }
+    if (waits) return open_on_worker();
     Status status = open();
     while (status && !lines.empty()) {
       status = add(lines.front());
@@ -89,7 +123,7 @@ struct LogTopic::State : std::enable_shared_from_this<LogTopic::State> {
   std::unique_ptr<stream::Batcher> batcher;
   mutable std::mutex mutex;
   std::deque<LogLine> waiting;
-  bool scheduled = false;
+  bool scheduled = false, opening = false;
   int64_t dropped = 0;
   std::string dropped_why;
 };

@@ -49,6 +49,13 @@ SourceInstance::SourceInstance(model::InstanceSpec spec, InstanceEnvironment env
   if (spec_.details.sink) output_topic_ = spec_.details.sink->topic;
 }
 
+// What open() opens before it is the instance's.
+struct SourceInstance::Opening {
+  std::shared_ptr<Engine> engine;
+  std::shared_ptr<stream::StateTable> state;
+  std::string position;
+};
+
 Status SourceInstance::open() {
   const model::FunctionDetails& details = spec_.details;
   const std::string name = details.source ? details.source->builtin : "";
@@ -58,14 +65,31 @@ Status SourceInstance::open() {
   if (found == nullptr)
     return fmesh::fail(ErrorKind::kFixInput, spec_.component + ": there is no built-in source \"" + name + "\"");
   if (output_topic_.empty()) return fmesh::fail(ErrorKind::kFixInput, spec_.component + ": output.topic is missing");
-  auto engine = std::make_shared<Engine>();
-  engine->source = found->make_source();
-  engine->outputs = std::make_unique<Outputs>(*environment_.client, stream::Compression::kNone);
-  FMESH_CHECK(engine->outputs->open(output_topic_));
-  FMESH_TRY(state_, environment_.client->open_state(details.fully_qualified_name()));
+  const auto opening = std::make_shared<Opening>();
+  opening->engine = std::make_shared<Engine>();
+  opening->engine->source = found->make_source();
+  open_streams([opening, this, self = shared_from_this()] { return open_all(*opening); },
+               [opening, this](const Status& status) {
+                 if (!status) return fail(status.error());
+                 take_over(*opening);
+               });
+  return {};
+}
+
+// On whatever thread opens streams: touches nothing that changes.
+Status SourceInstance::open_all(Opening& opening) const {
+  opening.engine->outputs = std::make_unique<Outputs>(*environment_.client, stream::Compression::kNone);
+  FMESH_CHECK(opening.engine->outputs->open(output_topic_));
+  FMESH_TRY(opening.state, environment_.client->open_state(spec_.details.fully_qualified_name()));
+  FMESH_TRY(const std::optional<std::string> position, opening.state->get(position_key(spec_)));
+  opening.position = position.value_or("");
+  return {};
+}
+
+void SourceInstance::take_over(Opening& opening) {
+  state_ = opening.state;
   state_order_ = state_->order();
-  FMESH_TRY(const std::optional<std::string> position, state_->get(position_key(spec_)));
-  context_.set_position(position.value_or(""));
+  context_.set_position(opening.position);
   context_.set_stopping(false);
   context_.set_wake([post = poster(), this] {
     post([this] {
@@ -74,20 +98,21 @@ Status SourceInstance::open() {
       pump();
     });
   });
+  const std::shared_ptr<Engine> engine = opening.engine;
   engine_ = engine;
   ended_ = waiting_ = false;
-  environment_.workers->run(this, [self = shared_from_this(), this, engine, post = poster()] {
-    Status status = engine->source->open(context_);
-    engine->in_place = engine->source->non_blocking();
-    post([this, status = std::move(status)] {
-      if (!status) {
-        fail(status.error());
-      } else {
-        opened();
-      }
-    });
-  });
-  return {};
+  environment_.workers->run(
+      this, [self = shared_from_this(), this, engine, post = poster(), waits = environment_.client->opening_waits()] {
+        Status status = engine->source->open(context_);
+        engine->in_place = engine->source->non_blocking() && !waits;
+        post([this, status = std::move(status)] {
+          if (!status) {
+            fail(status.error());
+          } else {
+            opened();
+          }
+        });
+      });
 }
 
 void SourceInstance::close() {

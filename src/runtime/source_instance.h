@@ -38,6 +38,9 @@ class SourceInstance final : public Lifecycle {
   void pump() override;
   bool quiet() const override { return !reading_ && in_flight_.commits == 0; }
 
+  struct Opening;
+  Status open_all(Opening& opening) const;
+  void take_over(Opening& opening);
   void read();
   void read_done(uint64_t token, Result<ReadResult> result, int64_t elapsed_ns, int64_t cpu_ns);
   void tell_source(std::function<void(Source&)> call);

@@ -25,17 +25,46 @@ WindowInstance::WindowInstance(model::InstanceSpec spec, InstanceEnvironment env
   dead_letter_topic_ = policy.dead_letter_topic;
 }
 
+// What open() opens before it is the instance's.
+struct WindowInstance::Opening {
+  std::shared_ptr<Engine> engine;
+  std::shared_ptr<stream::Consumer> consumer;
+  std::shared_ptr<stream::StateTable> state;
+  std::optional<std::string> progress;
+  ~Opening() {
+    if (consumer) consumer->close();
+  }
+};
+
 Status WindowInstance::open() {
-  auto engine = std::make_shared<Engine>();
-  FMESH_TRY(engine->logic, logic_of(spec_, environment_));
-  FMESH_TRY(consumer_, environment_.client->open_consumer(consumer_options(spec_)));
-  engine->outputs = std::make_unique<Outputs>(*environment_.client, output_compression(spec_.details));
-  if (!output_topic_.empty()) FMESH_CHECK(engine->outputs->open(output_topic_));
-  FMESH_TRY(state_, environment_.client->open_state(spec_.details.fully_qualified_name()));
+  const auto opening = std::make_shared<Opening>();
+  opening->engine = std::make_shared<Engine>();
+  FMESH_TRY(opening->engine->logic, logic_of(spec_, environment_));
+  open_streams([opening, this, self = shared_from_this()] { return open_all(*opening); },
+               [opening, this](const Status& status) {
+                 if (!status) return fail(status.error());
+                 take_over(*opening);
+               });
+  return {};
+}
+
+// On whatever thread opens streams: touches nothing that changes.
+Status WindowInstance::open_all(Opening& opening) const {
+  FMESH_TRY(opening.consumer, environment_.client->open_consumer(consumer_options(spec_)));
+  opening.engine->outputs = std::make_unique<Outputs>(*environment_.client, output_compression(spec_.details));
+  if (!output_topic_.empty()) FMESH_CHECK(opening.engine->outputs->open(output_topic_));
+  FMESH_TRY(opening.state, environment_.client->open_state(spec_.details.fully_qualified_name()));
+  FMESH_TRY(opening.progress, opening.state->get(progress_key_));
+  return {};
+}
+
+void WindowInstance::take_over(Opening& opening) {
+  consumer_ = std::exchange(opening.consumer, nullptr);
+  state_ = opening.state;
   state_order_ = state_->order();
-  FMESH_TRY(const std::optional<std::string> progress, state_->get(progress_key_));
   windows_ = std::make_unique<Windows>(options_);
-  if (progress) windows_->resume(*progress);
+  if (opening.progress) windows_->resume(*opening.progress);
+  const std::shared_ptr<Engine> engine = opening.engine;
   EffectsOptions options;
   options.output_topic = output_topic_;
   options.forward_properties = false;  // a window has no one record whose properties it could carry
@@ -43,18 +72,18 @@ Status WindowInstance::open() {
   options.open_state = [state = state_]() -> Result<std::shared_ptr<stream::StateTable>> { return state; };
   engine->effects = std::make_unique<Effects>(std::move(options), *engine->outputs);
   engine_ = engine;
-  environment_.workers->run(this, [self = shared_from_this(), this, engine, post = poster()] {
-    Status status = engine->logic->open(context_);
-    engine->in_place = engine->logic->non_blocking();
-    post([this, status = std::move(status)] {
-      if (!status) {
-        fail(status.error());
-      } else {
-        opened();
-      }
-    });
-  });
-  return {};
+  environment_.workers->run(
+      this, [self = shared_from_this(), this, engine, post = poster(), waits = environment_.client->opening_waits()] {
+        Status status = engine->logic->open(context_);
+        engine->in_place = engine->logic->non_blocking() && !waits;
+        post([this, status = std::move(status)] {
+          if (!status) {
+            fail(status.error());
+          } else {
+            opened();
+          }
+        });
+      });
 }
 
 void WindowInstance::close() {

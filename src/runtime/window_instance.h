@@ -46,6 +46,9 @@ class WindowInstance final : public Lifecycle {
   void pump() override;
   bool quiet() const override { return !processing_ && !waiting_ && in_flight_.commits == 0; }
 
+  struct Opening;
+  Status open_all(Opening& opening) const;
+  void take_over(Opening& opening);
   void take(std::vector<stream::ReceivedEntry> entries);
   int64_t time_of(const LogicRecord& record) const;
   Status late(const Batch& batch, size_t index, stream::Commit& commit);

@@ -183,6 +183,8 @@ class Client {
 
   // True if a Commit is all or nothing.
   virtual bool atomic() const = 0;
+  // True if opening a producer, a consumer or state, and seeking, waits for a network: then it is not done on a loop.
+  virtual bool opening_waits() const = 0;
 
   // Makes a stream if it is not there. Errors: kFixInput if it is there with another number of partitions.
   virtual Status create_stream(const std::string& topic, const StreamOptions& options) = 0;

@@ -35,9 +35,11 @@ def python():
 class Broker:
     """Starts at once, is ready after wait()."""
 
-    def __init__(self):
+    def __init__(self, proxied_port=None):
+        """With `proxied_port`, clients of the listener "proxied" are led there."""
         self.folder = tempfile.TemporaryDirectory(prefix="fmesh-pulsar-", ignore_cleanup_errors=True)
-        self.starting = subprocess.Popen([PROGRAM, "up", "--auth", "--folder", self.folder.name], stderr=subprocess.PIPE, text=True)
+        self.up = ["up", "--auth", "--folder", self.folder.name] + (["--proxied-port", str(proxied_port)] if proxied_port else [])
+        self.starting = subprocess.Popen([PROGRAM, *self.up], stderr=subprocess.PIPE, text=True)
 
     def wait(self):
         said = self.starting.communicate(timeout=UP_TIMEOUT_S)[1]
@@ -46,12 +48,18 @@ class Broker:
         if self.starting.returncode != 0:
             raise AssertionError(f"testbed/pulsar/pulsar up: {said[-2000:]}")
         settings = dict(line.split("=", 1) for line in run("env", "--folder", self.folder.name).splitlines())
-        self.url, self.url_tls, self.service_url = (settings[f"PULSAR_{name}"] for name in ("WEB_URL", "WEB_URL_TLS", "SERVICE_URL"))
+        self.url, self.url_tls, self.service_url, self.service_url_tls = (
+            settings[f"PULSAR_{name}"] for name in ("WEB_URL", "WEB_URL_TLS", "SERVICE_URL", "SERVICE_URL_TLS"))  # fmt: skip
+        self.files = {name[7:-5].lower(): file for name, file in settings.items() if name.endswith("_FILE")}  # "ca", "admin_token", ...
         self.ca, self.admin_token, self.nobody_token, self.admin_password, self.admin_certificate, self.admin_key = (
             Path(settings[f"PULSAR_{name}_FILE"]).read_text()
             for name in ("CA", "ADMIN_TOKEN", "NOBODY_TOKEN", "ADMIN_PASSWORD", "ADMIN_CERTIFICATE", "ADMIN_KEY"))  # fmt: skip
         self.key = Path(settings["PULSAR_TOKEN_KEY_FILE"]).read_bytes()
         return self
+
+    def restart(self):
+        run("down", "--folder", self.folder.name)
+        run(*self.up, timeout=UP_TIMEOUT_S)
 
     def stop(self):
         self.starting.wait(UP_TIMEOUT_S)

@@ -116,6 +116,7 @@ class ChangelogClient final : public Client {
   ~ChangelogClient() override;
 
   bool atomic() const override { return inner_->atomic(); }
+  bool opening_waits() const override { return inner_->opening_waits(); }
   Status create_stream(const std::string& topic, const StreamOptions& options) override {
     return inner_->create_stream(topic, options);
   }

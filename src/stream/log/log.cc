@@ -19,6 +19,7 @@ class LogImpl final : public Log {
   ~LogImpl() override { core_->stop(); }
 
   bool atomic() const override { return true; }
+  bool opening_waits() const override { return false; }
   Status create_stream(const std::string& topic, const StreamOptions& options) override;
   Status delete_stream(const std::string& topic) override;
   Result<std::vector<StreamInfo>> list_streams() override;

@@ -1,14 +1,11 @@
-#include "operator/cleaner_credentials.h"
+#include "stream/pulsar/credentials.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <boost/json.hpp>
-
-namespace fmesh::op {
+namespace fmesh::stream::pulsar {
 namespace {
 
-namespace json = boost::json;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -20,7 +17,7 @@ Credentials read(const std::string& name, const std::string& parameters) {
   return credentials.value_or(Credentials());
 }
 
-TEST(CleanerCredentials, ATokenIsGivenAsTextJsonOrFile) {
+TEST(Credentials, ATokenIsGivenAsTextJsonOrFile) {
   EXPECT_EQ(authorization_of(read("AuthenticationToken", "token:abc")), "Bearer abc");
   EXPECT_EQ(authorization_of(read("AuthenticationToken", "abc\n")), "Bearer abc");
   EXPECT_EQ(authorization_of(read("AuthenticationToken", R"({"token":"abc"})")), "Bearer abc");
@@ -32,7 +29,7 @@ TEST(CleanerCredentials, ATokenIsGivenAsTextJsonOrFile) {
   EXPECT_FALSE(read_plugin("token", R"({"tokn":"abc"})"));
 }
 
-TEST(CleanerCredentials, APasswordIsJson) {
+TEST(Credentials, APasswordIsJson) {
   EXPECT_EQ(authorization_of(read("AuthenticationBasic", R"({"userId":"u","password":"p"})")), "Basic dTpw");
   for (const char* parameters : {"", "u:p", R"({"userId":"u")", R"({"password":"secret"})"}) {
     const auto refused = read_plugin("basic", parameters);
@@ -41,7 +38,7 @@ TEST(CleanerCredentials, APasswordIsJson) {
   }
 }
 
-TEST(CleanerCredentials, ACertificateIsTwoFiles) {
+TEST(Credentials, ACertificateIsTwoFiles) {
   for (const char* parameters :
        {"tlsCertFile:/c/tls.crt,tlsKeyFile:/c/tls.key", "tlsKeyFile:/c/tls.key,tlsCertFile:/c/tls.crt\n",
         R"({"tlsCertFile":"/c/tls.crt","tlsKeyFile":"/c/tls.key"})"}) {
@@ -54,7 +51,7 @@ TEST(CleanerCredentials, ACertificateIsTwoFiles) {
   EXPECT_FALSE(read_plugin("tls", ""));
 }
 
-TEST(CleanerCredentials, AnOauth2KeyIsAFileOrDataOfTheParameters) {
+TEST(Credentials, AnOauth2KeyIsAFileOrDataOfTheParameters) {
   const Credentials file =
       read("oauth2.AuthenticationOAuth2",
            R"({"issuerUrl":"https://i","audience":"a","scope":"s","privateKey":"file:///k/key.json"})");
@@ -72,7 +69,7 @@ TEST(CleanerCredentials, AnOauth2KeyIsAFileOrDataOfTheParameters) {
   }
 }
 
-TEST(CleanerCredentials, NoPluginIsNobodyAndAnUnknownOneIsNamed) {
+TEST(Credentials, NoPluginIsNobodyAndAnUnknownOneIsNamed) {
   EXPECT_EQ(read_plugin("", "")->kind, Credentials::Kind::kNone);
   const auto refused = read_plugin("org.apache.pulsar.client.impl.auth.AuthenticationSasl", "secret");
   ASSERT_FALSE(refused);
@@ -80,45 +77,5 @@ TEST(CleanerCredentials, NoPluginIsNobodyAndAnUnknownOneIsNamed) {
   EXPECT_THAT(refused.error().text(), Not(HasSubstr("secret")));
 }
 
-class PodFileTest : public testing::Test {
- protected:
-  void SetUp() override {
-    spec_.volume_mounts = model::Json(json::parse(R"([
-        {"name":"all","mountPath":"/etc/all/"},{"name":"some","mountPath":"/etc/all/some"},{"name":"config","mountPath":"/c"},
-        {"name":"all","mountPath":"/one/file.pem","subPath":"ca.pem"},{"name":"all","mountPath":"/sub","subPath":"folder"},
-        {"name":"empty","mountPath":"/empty"},{"name":"nowhere","mountPath":"/nowhere"}])"));
-    spec_.pod.volumes = model::Json(json::parse(R"([
-        {"name":"all","secret":{"secretName":"s"}},
-        {"name":"some","secret":{"secretName":"t","items":[{"key":"k","path":"deep/p"}]}},
-        {"name":"config","configMap":{"name":"m"}},{"name":"empty","emptyDir":{}}])"));
-  }
-  // "secret/name/key"; empty if it is refused.
-  std::string find(const std::string& path) {
-    const auto file = find_pod_file(spec_, path);
-    if (!file) {
-      EXPECT_THAT(file.error().text(), HasSubstr(path + " is a file of the pod"));
-    }
-    return file ? std::string(file->type->kind) + "/" + file->name + "/" + file->key : "";
-  }
-  model::ComponentSpec spec_;
-};
-
-TEST_F(PodFileTest, IsFoundInTheSecretOrConfigMapThatIsMountedThere) {
-  EXPECT_EQ(find("/etc/all/ca.pem"), "Secret/s/ca.pem");
-  EXPECT_EQ(find("/etc/all/some/deep/p"), "Secret/t/k");
-  EXPECT_EQ(find("/c/ca.pem"), "ConfigMap/m/ca.pem");
-  EXPECT_EQ(find("/one/file.pem"), "Secret/s/ca.pem");
-  EXPECT_EQ(find("/sub/x"), "Secret/s/folder/x");
-}
-
-TEST_F(PodFileTest, FromNowhereElse) {
-  for (const char* path : {"/etc/all", "/etc/all/some/k", "/etc/all/some/deep", "/empty/x", "/nowhere/x", "/cc/ca.pem",
-                           "/etc", "x", "/", ""}) {
-    EXPECT_EQ(find(path), "") << path;
-  }
-  spec_ = {};
-  EXPECT_EQ(find("/etc/all/ca.pem"), "");
-}
-
 }  // namespace
-}  // namespace fmesh::op
+}  // namespace fmesh::stream::pulsar

@@ -1,13 +1,12 @@
-// How a resource says who its pods are to Pulsar, read so that the operator can be the same: Pulsar's authentication
-// plugins with their parameters, and files that a pod gets from a Secret or a ConfigMap. Pure functions.
+// How someone says who they are to Pulsar: the authentication plugins of its Java client with their parameters, as
+// resources and command lines have them. Values and pure functions; whoever may read the files reads them.
 #pragma once
 
 #include <string>
 
-#include "kube/object.h"
-#include "model/spec.h"
+#include "base/result.h"
 
-namespace fmesh::op {
+namespace fmesh::stream::pulsar {
 
 // A text, or the path of the pod's file that has it.
 struct TextOrFile {
@@ -30,13 +29,4 @@ Result<Credentials> read_plugin(const std::string& plugin, const std::string& pa
 // a token. REQUIRES: the files are read.
 std::string authorization_of(const Credentials& credentials);
 
-// What a file of the pod is made from.
-struct PodFile {
-  const kube::ResourceType* type = nullptr;  // kSecret or kConfigMap
-  std::string name, key;
-};
-// By volumeMounts and pod.volumes of the resource. Errors: kFixInput if the file comes from nowhere the operator can
-// read.
-Result<PodFile> find_pod_file(const model::ComponentSpec& spec, const std::string& path);
-
-}  // namespace fmesh::op
+}  // namespace fmesh::stream::pulsar

@@ -1,8 +1,8 @@
-#include "model/base64.h"
+#include "base/base64.h"
 
 #include <cstdint>
 
-namespace fmesh::model {
+namespace fmesh {
 namespace {
 
 int digit_of(char byte) {
@@ -57,4 +57,4 @@ std::string encode_base64(std::string_view bytes) {
   return out;
 }
 
-}  // namespace fmesh::model
+}  // namespace fmesh

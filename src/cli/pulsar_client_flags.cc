@@ -1,0 +1,51 @@
+#include "cli/pulsar_client_flags.h"
+
+#include <CLI/CLI.hpp>
+
+namespace fmesh::cli {
+
+stream::pulsar::PulsarOptions PulsarClientFlags::options() const {
+  stream::pulsar::PulsarOptions options;
+  options.service_url = url;
+  options.web_service_url = web_url;
+  options.auth_plugin = auth_plugin;
+  options.auth_params = auth_params;
+  options.tls_trust_file = trust_file;
+  options.tls_insecure = insecure;
+  options.tls_verify_name = !any_name;
+  options.listener_name = listener_name;
+  return options;
+}
+
+void add_pulsar_client_flags(CLI::App& app, PulsarClientFlags& flags) {
+  const auto group = [](CLI::Option* option) { return option->group("Pulsar"); };
+  CLI::Option* url = group(app.add_option("--pulsar", flags.url,
+                                          "Streams are topics of this cluster: "
+                                          "pulsar://HOST:PORT or pulsar+ssl://HOST:PORT")
+                               ->type_name("URL"));
+  group(app.add_option("--pulsar-web", flags.web_url, "Address of its admin API: http://HOST:PORT")->type_name("URL"))
+      ->needs(url);
+  CLI::Option* plugin = group(app.add_option("--auth-plugin", flags.auth_plugin,
+                                             "Who this is: token, basic, tls, oauth2, or the class name of Pulsar's "
+                                             "Java client")
+                                  ->type_name("NAME"))
+                            ->needs(url);
+  group(app.add_option("--auth-params", flags.auth_params,
+                       "Its parameters, e.g. file:///run/token or tlsCertFile:FILE,tlsKeyFile:FILE")
+            ->envname("FMESH_PULSAR_AUTH_PARAMS")
+            ->type_name("TEXT"))
+      ->needs(plugin);
+  group(app.add_option("--tls-trust", flags.trust_file,
+                       "PEM file of the certificates to trust; without it, those that "
+                       "the system trusts")
+            ->type_name("FILE"))
+      ->needs(url);
+  group(app.add_flag("--tls-any-name", flags.any_name, "The certificate may have another name than the host"))
+      ->needs(url);
+  group(app.add_flag("--tls-insecure", flags.insecure, "Certificates are not verified at all"))->needs(url);
+  group(app.add_option("--listener-name", flags.listener_name, "Which of the brokers' advertised addresses to use")
+            ->type_name("NAME"))
+      ->needs(url);
+}
+
+}  // namespace fmesh::cli

@@ -1,0 +1,23 @@
+// The flags that lead a command to a Pulsar cluster instead of a data directory.
+#pragma once
+
+#include <string>
+
+#include "stream/pulsar/client/pulsar.h"
+
+namespace CLI {
+class App;
+}
+
+namespace fmesh::cli {
+
+struct PulsarClientFlags {
+  std::string url, web_url, auth_plugin, auth_params, trust_file, listener_name;
+  bool insecure = false, any_name = false;
+  bool given() const { return !url.empty(); }
+  stream::pulsar::PulsarOptions options() const;
+};
+
+void add_pulsar_client_flags(CLI::App& app, PulsarClientFlags& flags);
+
+}  // namespace fmesh::cli
