@@ -271,8 +271,16 @@ class InstallTest(ChartCase):
         (chart / "templates" / "crds.yaml").write_text('{{ range $path, $text := .Files.Glob "files/*" }}\n---\n{{ $text | toString }}{{ end }}\n')
         return chart
 
+    def is_served(self, kind):
+        try:
+            return self.client.resource(kind, GROUP) is not None
+        except KeyError:
+            return False
+
     def test_a_release_of_upstreams_chart_is_upgraded_in_place(self):
         self.run_helm("install", "mesh", self.stand_in_of_upstreams_chart(), values={"controllerManager": {"replicas": 1}})
+        # Helm does not wait until CRDs that are templates are served.
+        self.wait_until(lambda: self.is_served("Function"), "Functions are served")
         self.client.create({"apiVersion": GROUP, "kind": "Function", "metadata": {"name": "kept"}, "spec": {}}, self.namespace)
         # cert-manager made it, not the release.
         self.client.create({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": SECRET, "namespace": self.namespace},

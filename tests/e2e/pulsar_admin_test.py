@@ -339,7 +339,7 @@ class PulsarAdminTest(KubeCase):
         why = {
             "away": ({"pulsarConfig": "away"}, "onnection refused"),
             "nobody": ({"authConfig": nobody}, "Pulsar answers 401"),
-            "no-trust": ({"pulsarConfig": "tls", "tlsConfig": {"enabled": True}}, "certificate verify failed"),
+            "no-trust": ({"pulsarConfig": "tls", "tlsConfig": {"enabled": True}}, "is not trusted"),
             "no-file": ({"pulsarConfig": "tls", "tlsSecret": "old-tls"}, "/opt/in/the/image.pem is a file of the pod"),
             "redirected": ({"pulsarConfig": "redirecting"}, f"another host, {elsewhere.url}"),
             "unlisted": ({"pulsarConfig": "unlisted"}, "127.0.0.2 is a loopback address"),
