@@ -13,6 +13,7 @@
 #include "base/disk.h"
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/pulsar_client_flags.h"
 #include "cli/units.h"
 #include "local/instance_host.h"
 #include "model/host.h"
@@ -31,6 +32,10 @@ struct InstanceFlags {
   std::string details, runs, library, data_directory, bind_address = "127.0.0.1", drain_limit;
   std::string cache_directory = kDefaultCacheDirectory, cluster = "local";
   int instance_id = -1, metrics_port = 0;
+  PulsarClientFlags pulsar;
+  // Of Pulsar's own instances, which take "true" and "false" there.
+  std::string use_tls, allow_insecure, verify_name;
+  std::vector<std::string> unused;  // what only they need
   bool no_restart = false;
 };
 
@@ -120,6 +125,18 @@ Result<model::InstanceSpec> make_spec(const InstanceFlags& flags) {
   return spec;
 }
 
+// A topic's service URL says whether TLS is spoken; Pulsar's instances say so by --use_tls, too.
+stream::pulsar::PulsarOptions pulsar_options(const InstanceFlags& flags) {
+  stream::pulsar::PulsarOptions options = flags.pulsar.options();
+  constexpr std::string_view kPlain = "pulsar://";
+  if (flags.use_tls == "true" && options.service_url.starts_with(kPlain)) {
+    options.service_url = "pulsar+ssl://" + options.service_url.substr(kPlain.size());
+  }
+  options.tls_insecure = options.tls_insecure || flags.allow_insecure == "true";
+  if (!flags.verify_name.empty()) options.tls_verify_name = flags.verify_name == "true";
+  return options;
+}
+
 Result<std::unique_ptr<stream::Client>> open_log(const std::string& directory, const Clock& clock) {
   static const std::unique_ptr<Disk> disk = make_posix_disk();
   stream::log::LogOptions options;
@@ -141,13 +158,42 @@ int run(const InstanceFlags& flags) {
     options.drain_limit_ms = *limit;
   }
   if (flags.metrics_port > 0) options.http_address = flags.bind_address + ":" + std::to_string(flags.metrics_port);
-  options.open_streams = [&flags](const Clock& clock, Loop&) { return open_log(flags.data_directory, clock); };
+  if (!flags.pulsar.given() && flags.data_directory.empty()) {
+    return report(Error(ErrorKind::kFixInput,
+                        "where are the streams? Give --pulsar pulsar://HOST:PORT (as Pulsar's instances call it, "
+                        "--pulsar_serviceurl), or --data-dir DIR for the embedded log"));
+  }
+  options.open_streams = [&flags](const Clock& clock, Loop& loop) -> Result<std::unique_ptr<stream::Client>> {
+    if (!flags.pulsar.given()) return open_log(flags.data_directory, clock);
+    FMESH_TRY(auto cluster, stream::pulsar::open_pulsar(pulsar_options(flags)));
+    return stream::with_changelog(std::move(cluster), loop, {});
+  };
   const auto line = [](const std::string& text) {
     std::fprintf(stderr, "%s%s", text.c_str(), text.ends_with('\n') ? "" : "\n");
   };
   const auto host = [&](const local::HostStart& start) { return local::run_instance_host(options, start, line); };
   if (flags.no_restart) return host(local::HostStart{});
   return local::run_with_parent(host, {});
+}
+
+// The flags of Pulsar's own instances (facts: pulsar.md 5.2, 5.3), so that a command written for them starts this one.
+void add_stock_flags(CLI::App& verb, InstanceFlags& flags) {
+  const auto same = [&verb](const char* names, std::string& target) {
+    verb.add_option(names, target)->group("As Pulsar's instances");
+  };
+  same("--pulsar_serviceurl", flags.pulsar.url);
+  same("--web_serviceurl", flags.pulsar.web_url);
+  same("--client_auth_plugin", flags.pulsar.auth_plugin);
+  same("--client_auth_params", flags.pulsar.auth_params);
+  same("--tls_trust_cert_path", flags.pulsar.trust_file);
+  same("--use_tls", flags.use_tls);
+  same("--tls_allow_insecure,--tls_allow_insecure_connection", flags.allow_insecure);
+  same("--hostname_verification_enabled", flags.verify_name);
+  for (const char* name :
+       {"--function_id", "--function_version", "--port", "--max_buffered_tuples", "--expected_healthcheck_interval",
+        "--secrets_provider", "--secrets_provider_config", "--state_storage_serviceurl"}) {
+    verb.add_option(name, flags.unused, "Taken and not needed")->group("As Pulsar's instances");
+  }
 }
 
 }  // namespace
@@ -164,6 +210,8 @@ void add_instance(CLI::App& app, Exit& exit) {
       ->type_name("FILE");
   verb->add_option("--runs", flags->runs, "What runs it, where details and file do not say")
       ->check(CLI::IsMember({"native", "builtin", "python", "source", "sink"}));
+  add_pulsar_client_flags(*verb, flags->pulsar);
+  add_stock_flags(*verb, *flags);
   verb->add_option("--data-dir", flags->data_directory, "Streams in the embedded log of this folder")->type_name("DIR");
   verb->add_option("--metrics_port", flags->metrics_port, "Serve /metrics, /healthz, /readyz and /status on this port")
       ->check(CLI::Range(0, 65'535));

@@ -1,7 +1,8 @@
-"""fmesh instance: one instance as a pod runs it, on the embedded log."""
+"""fmesh instance: one instance as a pod runs it, on the embedded log and on one that speaks Pulsar."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -43,10 +44,10 @@ class InstanceTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
-    def start(self, details, *arguments, variables=None):
+    def start(self, details, *arguments, variables=None, streams=None):
         self.port = 20000 + os.getpid() % 10000
         process = subprocess.Popen(
-            [FMESH, "instance", "--function_details", json.dumps(details), "--data-dir", self.folder / "data"]
+            [FMESH, "instance", "--function_details", json.dumps(details), *(streams or ["--data-dir", self.folder / "data"])]
             + ["--cache-dir", self.folder / "cache", "--metrics_port", str(self.port), *arguments],
             stderr=subprocess.PIPE,
             text=True,
@@ -98,6 +99,46 @@ class InstanceTest(unittest.TestCase):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(timeout=20), 0)
 
+    def serve(self):
+        """The URL at which the log speaks Pulsar."""
+        process = subprocess.Popen(
+            [FMESH, "serve", "--data-dir", self.folder / "data", "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True
+        )
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        return re.search(r"pulsar://[0-9.:]+", process.stderr.readline()).group()
+
+    def test_processes_topics_of_a_cluster_when_started_as_pulsars_instances(self):
+        url = self.serve()
+        stock = ["--function_id", "x", "--function_version", "0", "--port", "9093", "--max_buffered_tuples", "100", "--use_tls", "false",
+                 "--expected_healthcheck_interval", "-1", "--cluster_name", "east"]
+        process = self.start(DOUBLE, "--instance_id", "1", *stock, streams=["--pulsar_serviceurl", url])
+        self.wait_ready()
+        sent = [json.dumps({"n": n}) for n in range(1000)]
+        done = self.fmesh("stream", "publish", "in", "--pulsar", url, text="\n".join(sent))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for _ in range(200):
+            out = self.fmesh("stream", "peek", "out", "--pulsar", url, "--limit", "2000").stdout.splitlines()
+            if len(out) == len(sent):
+                break
+            time.sleep(0.05)
+        self.assertEqual([int(line.split()[-1]) for line in out], [2 * n for n in range(1000)])
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=20), 0)
+
+    def test_a_cluster_that_is_away_keeps_it_unready_and_is_told(self):
+        process = self.start(DOUBLE, "--instance_id", "0", streams=["--pulsar", "pulsar://127.0.0.1:1"])
+        for _ in range(200):
+            code, text = self.get("/readyz")
+            if "refused" in text and code == 503:
+                break
+            time.sleep(0.05)
+        self.assertEqual(code, 503)
+        self.assertIn("127.0.0.1:1", text)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=30), 0)
+
     def test_what_can_not_run_is_told_and_ends_it(self):
         broken = {**DOUBLE, "userConfig": json.dumps({"expression": ".n*"})}
         process = self.start(broken, "--instance_id", "0")
@@ -110,11 +151,12 @@ class InstanceTest(unittest.TestCase):
             (["--function_details", "@/no/such/file"], "/no/such/file: No such file"),
             (["--function_details", json.dumps({"tenant": "a", "namespace": "b", "name": "c"})], "nothing says what runs a/b/c"),
             (["--function_details", json.dumps(DOUBLE), "--runs", "magic"], "--runs"),
+            (["--function_details", json.dumps(DOUBLE)], "where are the streams?"),
         ]:
             done = self.fmesh("instance", "--instance_id", "0", *arguments)
             self.assertEqual(done.returncode, 2, arguments)
             self.assertIn(text, done.stderr)
-        done = self.fmesh("instance", "--function_details", json.dumps(DOUBLE))
+        done = self.fmesh("instance", "--function_details", json.dumps(DOUBLE), "--data-dir", self.folder / "data")
         self.assertEqual(done.returncode, 2)
         self.assertIn("which instance is this?", done.stderr)
 

@@ -87,7 +87,7 @@ class Oauth2 final : public Authentication {
     auto begun = TokenRequest::start(loop_, std::move(options), [this](Result<std::string> token) {
       // A request may not be let go of within its own answer.
       loop_.post([over = std::shared_ptr<TokenRequest>(std::move(request_))] {});
-      finish(std::move(token));
+      finish(token);
     });
     if (!begun) return finish(fail(std::move(begun).error()));
     request_ = std::move(*begun);
