@@ -149,17 +149,22 @@ class Sdk(unittest.TestCase):
 
 
     @unittest.skipUnless(shutil.which("dpkg-deb") and shutil.which("dpkg-shlibdeps"), "no Debian tools here: the package was not built")
-    def test_the_debian_package_holds_what_is_installed_and_names_its_libraries(self):
+    def test_the_debian_packages_hold_what_is_installed_and_name_their_libraries(self):
         work = self.work()
         self.run_in(work, "cpack", "-G", "DEB", "--config", str(BUILD / "CPackConfig.cmake"), "-B", str(work))
-        package = next(work.glob("*.deb"))
-        self.run_in(work, "dpkg-deb", "-x", package, "root")
+        packages = {path.name.split("_")[0]: path for path in work.glob("*.deb")}
+        self.assertEqual(sorted(packages), ["fmesh", "fmesh-python"])
+        for path in packages.values():
+            self.run_in(work, "dpkg-deb", "-x", path, "root")
+        package = packages["fmesh"]
         files = lambda top: sorted(str(path.relative_to(top)) for path in top.rglob("*") if path.is_file())
         self.assertEqual(files(work / "root/usr"), files(self.prefix))
         self.assertIn("fmesh", self.run_in(work, work / "root/usr/bin/fmesh", "version").stdout)
         depends = self.run_in(work, "dpkg-deb", "-f", package, "Depends").stdout
         for library in ("libc6", "libstdc++6", "libjq1", "libsqlite3-0", "libssl3", "libyaml-0-2"):
             self.assertIn(library, depends)
+        self.assertNotIn("libpython", depends, "whoever has no functions in Python needs none")
+        self.assertIn("libpython3.11", self.run_in(work, "dpkg-deb", "-f", packages["fmesh-python"], "Depends").stdout)
         self.assertLess(package.stat().st_size, 10_000_000, "was the program not stripped?")
 
 
