@@ -44,7 +44,7 @@ class Bench:
         if done.returncode != 0:
             raise RuntimeError(f"{verb}: {done.stdout}{done.stderr}")
         out = json.loads(done.stdout)
-        return {"rate": out["records"] / out["seconds"], "cpu": out["cpu_seconds"] / out["records"] * 1e6, "mib": out["rss_kib"] / 1024}
+        return {"rate": out["records"] / out["seconds"], "cpu": out["cpu_seconds"] / max(out["records"], 1) * 1e6, "mib": out["rss_kib"] / 1024}
 
     def perf(self, verb, topic, *arguments, count):
         """The best interval of 2 s, and microseconds of CPU per record over the whole run."""
@@ -53,7 +53,7 @@ class Bench:
         command = [f"{self.home}/bin/pulsar-perf", verb, "-u", self.url, "-i", "2", "-m", str(count), *map(str, arguments), topic]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, cwd=self.folder.name)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        rates = [float(text.replace(",", "")) for text in re.findall(r"msg\s+---\s+([\d.,]+)\s+msg/s", done.stdout)]
+        rates = [float((one or two).replace(",", "")) for one, two in re.findall(r"(?:Publish throughput|Consume throughput received): ([\d.,]+) msgs?/s|msg\s+---\s+([\d.,]+)\s+msg/s", done.stdout)]
         if not rates:
             raise RuntimeError(f"pulsar-perf {verb}: {done.stdout[-1500:]}{done.stderr[-1500:]}")
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
