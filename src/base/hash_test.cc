@@ -11,6 +11,19 @@ namespace {
 
 TEST(Crc32c, GivesTheCheckValueOfTheSpecification) { EXPECT_EQ(crc32c("123456789"), 0xe3069283u); }
 
+// RFC 3720, B.4.
+TEST(Crc32c, GivesTheValuesOfTheExamplesOfIscsi) {
+  std::string rising, falling;
+  for (int i = 0; i < 32; ++i) {
+    rising += static_cast<char>(i);
+    falling += static_cast<char>(31 - i);
+  }
+  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aau);
+  EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43u);
+  EXPECT_EQ(crc32c(rising), 0x46dd794eu);
+  EXPECT_EQ(crc32c(falling), 0x113fdb5cu);
+}
+
 TEST(Crc32c, IsTheSameInOnePieceAndInTwo) {
   Rng rng(7);
   std::string bytes;
@@ -36,6 +49,7 @@ TEST(Murmur3, GivesPulsarsValues) {
 }
 
 TEST(JavaStringHash, GivesPulsarsValues) {
+  EXPECT_EQ(java_string_hash(""), 0u);
   EXPECT_EQ(java_string_hash("key1"), 3288498u);
   EXPECT_EQ(java_string_hash("k\u00e4y"), 110016u);
   EXPECT_EQ(java_string_hash("\U0001F600"), 1772899u);

@@ -54,7 +54,14 @@ size_t inflate_to(std::string_view bytes, char* target, size_t size) {
   stream.avail_in = static_cast<uInt>(bytes.size());
   stream.next_out = reinterpret_cast<Bytef*>(target);
   stream.avail_out = static_cast<uInt>(size);
-  const int code = inflate(&stream, Z_SYNC_FLUSH);
+  int code = inflate(&stream, Z_SYNC_FLUSH);
+  if (code == Z_OK && stream.avail_out == 0) {
+    // One more byte of room shows whether the stream holds more than was said.
+    Bytef beyond = 0;
+    stream.next_out = &beyond;
+    stream.avail_out = 1;
+    code = inflate(&stream, Z_SYNC_FLUSH);
+  }
   const size_t done = stream.total_out;
   inflateEnd(&stream);
   // Z_BUF_ERROR: all input is used, or the target is full, and the trailer is still to come.

@@ -8,6 +8,7 @@
 
 #include "base/proto_wire.h"
 #include "base/rng.h"
+#include "stream/compression.h"
 
 namespace fmesh::stream {
 namespace {
@@ -171,6 +172,24 @@ TEST(Entry, ReadsAZlibStreamWithoutTrailer) {
   RecordView record;
   ASSERT_TRUE(reader->next(record));
   EXPECT_EQ(record.payload, text);
+}
+
+// Smallest streams of each format, written from its specification: an LZ4 block and a Snappy block of one literal, a
+// zstd frame of one raw block, a zlib stream of one stored block.
+TEST(Compression, ReadsWhatTheFormatsFix) {
+  const std::array<std::pair<Compression, std::string>, 4> streams = {{
+      {Compression::kLz4, std::string("\x50hello", 6)},
+      {Compression::kSnappy, std::string("\x05\x10hello", 7)},
+      {Compression::kZstd, std::string("\x28\xb5\x2f\xfd\x20\x05\x29\0\0hello", 14)},
+      {Compression::kZlib, std::string("\x78\x01\0\x05\0\xfa\xffhello", 12)},
+  }};
+  for (const auto& [compression, bytes] : streams) {
+    const auto plain = decompress(compression, bytes, 5);
+    ASSERT_TRUE(plain.has_value()) << to_string(compression) << ": " << plain.error().text();
+    EXPECT_EQ(plain->view(), "hello") << to_string(compression);
+    EXPECT_FALSE(decompress(compression, bytes, 6).has_value()) << to_string(compression);
+    EXPECT_FALSE(decompress(compression, bytes, 4).has_value()) << to_string(compression);
+  }
 }
 
 TEST(Entry, SkipsRecordsThatWereCompactedOut) {

@@ -71,6 +71,7 @@ TEST_F(AdminApiTest, MakesListsAndRemovesTopics) {
             R"(["persistent://public/default/orders","persistent://public/default/parted-partition-0",)"
             R"("persistent://public/default/parted-partition-1"])");
   EXPECT_EQ(json::serialize(get(topics_ + "/partitioned")), R"(["persistent://public/default/parted"])");
+  // The shape of facts: pulsar.md 10.
   EXPECT_EQ(json::serialize(get(topics_ + "/parted/partitions")), R"({"partitions":2,"deleted":false})");
   EXPECT_EQ(ask("POST", topics_ + "/parted/partitions", "4").status, 409);
   EXPECT_EQ(ask("DELETE", topics_ + "/parted/partitions").status, 204);
@@ -106,6 +107,11 @@ TEST_F(AdminApiTest, MakesMovesAndRemovesSubscriptions) {
   const std::string place = R"({"ledgerId":)" + std::to_string(ledger) + R"(,"entryId":0,"excluded":true})";
   EXPECT_EQ(ask("POST", orders_ + "/subscription/s/resetcursor", place).status, 204);
   EXPECT_EQ(backlog("s"), 2);
+  // As Pulsar's admin client writes it (facts: pulsar.md 10, ResetCursorData).
+  const std::string full = R"({"ledgerId":)" + std::to_string(ledger) +
+                           R"(,"entryId":2,"partitionIndex":-1,"batchIndex":-1,"excluded":false})";
+  EXPECT_EQ(ask("POST", orders_ + "/subscription/s/resetcursor", full).status, 204);
+  EXPECT_EQ(backlog("s"), 1);
   EXPECT_EQ(ask("POST", orders_ + "/subscription/s/resetcursor", "{").status, 400);
   EXPECT_EQ(ask("POST", orders_ + "/subscription/nobody/skip_all").status, 404);
   EXPECT_EQ(ask("DELETE", orders_ + "/subscription/s").status, 204);

@@ -23,7 +23,7 @@ void set_schema(const PulsarOptions& options, wire::proto::Schema& schema) {
       schema.set_schema_data("");
       return add(schema, "__charset", "UTF-8");
     case SchemaType::kJson:
-      schema.set_name("JSON");
+      schema.set_name("");
       schema.set_type(wire::proto::Schema::Json);
       schema.set_schema_data(options.schema_definition);
       add(schema, "__alwaysAllowNull", "true");

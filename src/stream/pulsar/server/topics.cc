@@ -139,7 +139,7 @@ std::string topics_hash(std::vector<std::string> topics) {
   std::ranges::sort(topics);
   std::string text;
   for (const std::string& topic : topics) text += (text.empty() ? "" : ",") + topic;
-  return fmt::format("{:08x}", crc32c(text));
+  return fmt::format("{:08x}", __builtin_bswap32(crc32c(text)));
 }
 
 }  // namespace fmesh::stream::pulsar::server

@@ -58,6 +58,24 @@ TEST(Frame, HasTheBytesOfTheProtocol) {
   EXPECT_EQ(bytes, std::string("\0\0\0\x09\0\0\0\x05\x08\x12\x92\x01\0", 13));
 }
 
+// The layout of facts: pulsar.md 1.1 written out by hand, the checksum by the definition of CRC-32C bit by bit.
+TEST(Frame, OfASendHasTheBytesOfTheProtocol) {
+  BaseCommand command;
+  command.set_type(BaseCommand::SEND);
+  command.mutable_send()->set_producer_id(1);
+  command.mutable_send()->set_sequence_id(7);
+  const std::string entry("\0\0\0\x07\x0a\x01p\x10\x07\x18\x09hello", 16);
+  const std::string expected("\0\0\0\x22\0\0\0\x08\x08\x06\x32\x04\x08\x01\x10\x07\x0e\x01\x08\x92\x2d\x17", 22);
+  EXPECT_EQ(frame_head(command, entry), expected);
+  FrameReader reader;
+  feed(reader, expected + entry);
+  Frame frame;
+  ASSERT_TRUE(reader.next(frame).value());
+  EXPECT_TRUE(frame.intact);
+  EXPECT_EQ(frame.command->send().sequence_id(), 7U);
+  EXPECT_EQ(frame.entry.view(), entry);
+}
+
 TEST(Frame, ComesBackHoweverTheBytesAreCut) {
   const SharedBytes entry = entry_of("hello");
   const std::string bytes = flow_frame(3) + send_frame(5, entry) + flow_frame(4);
