@@ -25,6 +25,7 @@ enum Metadata : uint32_t {
   kBatchSize = 11,
   kEventTime = 12,
   kEncryptionKeys = 13,
+  kSchemaVersion = 16,
   kKeyIsBase64 = 17,
   kOrderingKey = 18,
   kDeliverAt = 19,
@@ -202,11 +203,9 @@ void take_field(proto::Reader& reader, Metadata& metadata, uint32_t& seen) {
       metadata.info.partition_key = reader.bytes();
       metadata.info.has_key = true;
       return;
-    case field::kCompression: {
-      const uint64_t value = reader.varint();
-      info.compression = static_cast<Compression>(std::min<uint64_t>(value, 255));
+    case field::kCompression:
+      info.compression = static_cast<Compression>(std::min<uint64_t>(reader.varint(), 255));
       return;
-    }
     case field::kUncompressedSize: {
       const uint64_t value = reader.varint();
       info.uncompressed_size = static_cast<uint32_t>(std::min<uint64_t>(value, UINT32_MAX));
@@ -224,6 +223,9 @@ void take_field(proto::Reader& reader, Metadata& metadata, uint32_t& seen) {
     case field::kEncryptionKeys:
       reader.bytes();
       metadata.encrypted = true;
+      return;
+    case field::kSchemaVersion:
+      info.schema_version = reader.bytes();
       return;
     case field::kKeyIsBase64:
       metadata.info.key_is_base64 = reader.varint() != 0;

@@ -86,8 +86,9 @@ struct EntryInfo {
   uint32_t uncompressed_size = 0;
   std::string_view payload;  // as stored, perhaps compressed
   // Of an entry with one record, or what its producer batched by.
-  std::string_view partition_key;  // as stored
-  std::string_view ordering_key;   // empty: none
+  std::string_view partition_key;   // as stored
+  std::string_view ordering_key;    // empty: none
+  std::string_view schema_version;  // as the store that it was written for names it; empty: none
   bool has_key = false;
   bool key_is_base64 = false;
 };

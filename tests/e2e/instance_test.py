@@ -152,6 +152,9 @@ class InstanceTest(unittest.TestCase):
             (["--function_details", json.dumps({"tenant": "a", "namespace": "b", "name": "c"})], "nothing says what runs a/b/c"),
             (["--function_details", json.dumps(DOUBLE), "--runs", "magic"], "--runs"),
             (["--function_details", json.dumps(DOUBLE)], "where are the streams?"),
+            # Both spellings are in use (pitfall 78).
+            (["--function_details", json.dumps(DOUBLE), "--tls_allow_insecure", "true"], "where are the streams?"),
+            (["--function_details", json.dumps(DOUBLE), "--tls_allow_insecure_connection", "true"], "where are the streams?"),
         ]:
             done = self.fmesh("instance", "--instance_id", "0", *arguments)
             self.assertEqual(done.returncode, 2, arguments)

@@ -47,16 +47,30 @@ class KeepingSink final : public Sink {
   }
 };
 
-// Knows its position, and can't write.
+// Never has anything.
+int empty_reads = 0;
+class EmptySource final : public Source {
+ public:
+  Status open(ConnectorContext&) override { return {}; }
+  Result<ReadResult> read(uint64_t, RecordCollector&) override {
+    ++empty_reads;
+    return ReadResult{ReadOutcome::kIdle, "", 0};
+  }
+};
+
+// Knows its position, and can't write as long as its disk is full.
 std::vector<std::string> opened_at;
+bool disk_is_full = true;
 class FullSink final : public Sink {
  public:
   Status open(ConnectorContext& context) override {
     opened_at.push_back(context.position());
     return {};
   }
-  Result<std::vector<WriteFailure>> write(std::span<const stream::RecordView>) override {
-    return fail(ErrorKind::kRetryLater, "the disk is full");
+  Result<std::vector<WriteFailure>> write(std::span<const stream::RecordView> records) override {
+    if (disk_is_full) return fail(ErrorKind::kRetryLater, "the disk is full");
+    for (const stream::RecordView& record : records) sunk.emplace_back(record.payload);
+    return std::vector<WriteFailure>();
   }
   std::string position() const override { return "begin"; }
 };
@@ -66,6 +80,7 @@ class FullSink final : public Sink {
 std::span<const ConnectorKind> connector_kinds() {
   static const ConnectorKind kinds[] = {
       {"three", "", []() -> std::unique_ptr<Source> { return std::make_unique<ThreeSource>(); }, nullptr},
+      {"empty", "", []() -> std::unique_ptr<Source> { return std::make_unique<EmptySource>(); }, nullptr},
       {"keep", "", nullptr, []() -> std::unique_ptr<Sink> { return std::make_unique<KeepingSink>(); }},
       {"full", "", nullptr, []() -> std::unique_ptr<Sink> { return std::make_unique<FullSink>(); }},
   };
@@ -137,7 +152,7 @@ class InstanceTest : public testing::Test {
     return spec;
   }
 
-  void publish(const std::vector<std::string>& payloads) {
+  void publish(const std::vector<std::string>& payloads, bool null_values = false) {
     stream::ProducerOptions options;
     options.topic = kIn;
     auto producer = *log_->open_producer(options);
@@ -145,6 +160,7 @@ class InstanceTest : public testing::Test {
     for (const std::string& payload : payloads) {
       stream::RecordView record;
       record.payload = payload;
+      record.null_value = null_values;
       builder.add(record);
     }
     stream::Commit commit;
@@ -174,7 +190,7 @@ class InstanceTest : public testing::Test {
       for (auto& entry : entries) {
         auto reader = *stream::EntryReader::open(entry.bytes);
         stream::RecordView record;
-        while (reader.next(record)) payloads.emplace_back(record.payload);
+        while (reader.next(record)) payloads.emplace_back(record.null_value ? "(null)" : record.payload);
       }
     }
     consumer->close();
@@ -342,6 +358,7 @@ TEST_F(InstanceTest, ASinkKnowsWhereItBeganEvenIfNoRecordWasCommitted) {
   sink.details.sink->builtin = "full";
   publish({"a"});
   opened_at.clear();
+  disk_is_full = true;
   for (int start = 0; start < 2; ++start) {
     auto instance = *make_instance(sink, environment());
     instance->start();
@@ -353,6 +370,95 @@ TEST_F(InstanceTest, ASinkKnowsWhereItBeganEvenIfNoRecordWasCommitted) {
     open();
   }
   EXPECT_EQ(opened_at, (std::vector<std::string>{"", "begin"}));
+}
+
+// Pitfall 66 of other instances: input without an output was never acknowledged.
+TEST_F(InstanceTest, AFunctionWithoutAnOutputAcknowledgesItsInput) {
+  auto spec = function("identity");
+  spec.details.sink.reset();
+  auto instance = *make_instance(spec, environment());
+  instance->start();
+  run();
+  publish({"a", "b"});
+  EXPECT_EQ(instance->stats().processed_successfully_total, 2);
+  EXPECT_TRUE(instance->idle());
+  EXPECT_EQ(log_->list_streams()->at(0).subscriptions.at(0).backlog_records, 0);
+}
+
+// Pitfall 61: a null, as a deletion is written, ended functions and sinks, again and again.
+TEST_F(InstanceTest, NullsPassThroughAndEndNoInstance) {
+  auto passes = *make_instance(function("identity"), environment());
+  auto spec = function("map", R"({"expression":".n"})");
+  spec.component = spec.details.name = "reads";
+  spec.details.sink->topic = kOut + std::string("2");
+  spec.details.retry_details = model::RetryDetails{1, kDead};
+  auto reads = *make_instance(spec, environment());
+  model::InstanceSpec sink = function("");
+  sink.host = model::HostKind::kSink;
+  sink.component = sink.details.name = "sink";
+  sink.details.sink->builtin = "keep";
+  sunk.clear();
+  auto writes = *make_instance(sink, environment());
+  for (Instance* instance : {passes.get(), reads.get(), writes.get()}) instance->start();
+  run();
+  publish({"gone"}, true);
+  publish({R"({"n":1})"});
+  run(10'000);
+  EXPECT_EQ(read(kOut), (std::vector<std::string>{"(null)", R"({"n":1})"}));
+  EXPECT_EQ(read(kOut + std::string("2")), (std::vector<std::string>{"1"}));
+  EXPECT_EQ(read(kDead), (std::vector<std::string>{"(null)"}));
+  EXPECT_EQ(sunk, (std::vector<std::string>{"", R"({"n":1})"}));
+  for (Instance* instance : {passes.get(), reads.get(), writes.get()}) EXPECT_TRUE(instance->idle());
+}
+
+// Pitfall 71: retry details of no retries kept an instance from starting.
+TEST_F(InstanceTest, RetryDetailsOfNoRetriesAreAsNone) {
+  auto spec = function("map", R"({"expression":".n"})");
+  spec.details.retry_details = model::RetryDetails{0, ""};
+  auto instance = *make_instance(spec, environment());
+  instance->start();
+  run();
+  publish({"no json", R"({"n":1})"});
+  run(5'000);
+  EXPECT_EQ(read(kOut), (std::vector<std::string>{"1"}));
+  EXPECT_EQ(instance->stats().state, InstanceState::kRunning);
+  EXPECT_EQ(instance->stats().dead_letters_total, 0);
+  EXPECT_FALSE(instance->idle()) << "the record is not given up";
+}
+
+// Pitfall 65: a sink that failed was alive and idle for ever.
+TEST_F(InstanceTest, ASinkThatCanNotWriteSaysSoAndGoesOnOnceItCan) {
+  model::InstanceSpec sink = function("");
+  sink.host = model::HostKind::kSink;
+  sink.component = sink.details.name = "sink";
+  sink.details.sink->builtin = "full";
+  disk_is_full = true;
+  sunk.clear();
+  publish({"a"});
+  auto instance = *make_instance(sink, environment());
+  instance->start();
+  run(5'000);
+  EXPECT_THAT(instance->stats().last_error, testing::HasSubstr("the disk is full"));
+  EXPECT_FALSE(instance->idle());
+  EXPECT_EQ(log_->list_streams()->at(0).subscriptions.at(0).backlog_records, 1);
+  disk_is_full = false;
+  run(60'000);
+  EXPECT_EQ(sunk, (std::vector<std::string>{"a"}));
+  EXPECT_TRUE(instance->idle());
+}
+
+// Pitfall 77: a source that found nothing was asked without a pause.
+TEST_F(InstanceTest, ASourceThatHasNothingIsAskedOnceASecond) {
+  model::InstanceSpec source = function("");
+  source.host = model::HostKind::kSource;
+  source.component = source.details.name = "source";
+  source.details.source->builtin = "empty";
+  empty_reads = 0;
+  auto instance = *make_instance(source, environment());
+  instance->start();
+  run(10'000);
+  EXPECT_GE(empty_reads, 9);
+  EXPECT_LE(empty_reads, 11);
 }
 
 TEST_F(InstanceTest, LosesNothingWhenAWriteFailsWhileRecordsAreOnTheirWay) {

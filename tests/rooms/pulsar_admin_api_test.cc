@@ -130,6 +130,21 @@ TEST_F(AdminApiTest, ShowsAMessageWithoutTakingIt) {
   EXPECT_EQ(ask("GET", orders_ + "/subscription/s/position/0").status, 412);
 }
 
+// Pitfall 58: brokers write the version under one name, and the admin client reads another.
+TEST_F(AdminApiTest, ShowsTheSchemaVersionOfAMessageUnderBothNames) {
+  const auto client = this->client();
+  client->produce(kTopic);
+  std::string version;
+  fmesh::proto::put_bytes(version, 16, std::string_view("\0\0\0\0\0\0\0\2", 8));
+  client->send_plain("a", 0, version);
+  ASSERT_TRUE(client->next(proto::BaseCommand::SEND_RECEIPT));
+  ask("PUT", orders_ + "/subscription/s", "\"earliest\"");
+  const auto first = ask("GET", orders_ + "/subscription/s/position/1");
+  EXPECT_EQ(first.body, "a");
+  EXPECT_EQ(first.headers.at("X-Pulsar-Base64-schema-version"), "AAAAAAAAAAI=");
+  EXPECT_EQ(first.headers.at("X-Pulsar-Base64-schema-version-b64encoded"), "AAAAAAAAAAI=");
+}
+
 TEST_F(AdminApiTest, JoinsWhoIsConnectedIntoTheStatistics) {
   fill_topic({"a"});
   LiveSubscription subscription{.type = "Shared", .durable = true, .consumers = {}};

@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstring>
 #include <functional>
 #include <optional>
@@ -127,17 +126,22 @@ class WireClient {
       builder.add({.payload = texts[i], .key = key, .sequence_id = sequence_id + i, .has_key = !key.empty()});
     send_entry(builder.finish(1'700'000'000'000), sequence_id, texts.size(), producer_id);
   }
-  // One that is not to be delivered before `due_ms`: MessageMetadata by hand, as the builder makes none.
+  // A message without batch framing, with fields of MessageMetadata that the builder writes none of.
+  void send_plain(const std::string& text, uint64_t sequence_id, const std::string& more_metadata) {
+    std::string metadata;
+    proto_field::put_bytes(metadata, 1, "test");
+    proto_field::put_uint(metadata, 2, sequence_id);
+    proto_field::put_uint(metadata, 3, 1'700'000'000'000);
+    metadata += more_metadata;
+    ASSERT_LT(metadata.size(), 128U);
+    std::string entry{'\0', '\0', '\0', static_cast<char>(metadata.size())};
+    send_entry(SharedBytes(entry + metadata + text), sequence_id);
+  }
+  // One that is not to be delivered before `due_ms`.
   void send_delayed(const std::string& text, uint64_t sequence_id, int64_t due_ms) {
-    std::array<char, 64> metadata{};
-    char* at = proto_field::write_bytes(metadata.data(), 1, "test");
-    at = proto_field::write_uint(at, 2, sequence_id);
-    at = proto_field::write_uint(at, 3, 1'700'000'000'000);
-    at = proto_field::write_uint(at, 19, static_cast<uint64_t>(due_ms));
-    const auto size = static_cast<size_t>(at - metadata.data());
-    std::string entry{'\0', '\0', '\0', static_cast<char>(size)};
-    entry.append(metadata.data(), size);
-    send_entry(SharedBytes(entry + text), sequence_id);
+    std::string due;
+    proto_field::put_uint(due, 19, static_cast<uint64_t>(due_ms));
+    send_plain(text, sequence_id, due);
   }
   void send_entry(const SharedBytes& entry, uint64_t sequence_id, size_t count = 1, uint64_t producer_id = 1) {
     proto::BaseCommand command;

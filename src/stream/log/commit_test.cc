@@ -366,6 +366,24 @@ TEST_F(Streams, KeepWhatIsNotAcknowledgedWhateverTheRetention) {
   EXPECT_EQ((*log->list_streams())[0].entries, 40);
 }
 
+// Pitfall 59 of brokers: what deduplication remembers kept acknowledged entries for ever.
+TEST_F(Streams, RememberSequenceIdsOfEntriesThatAreGone) {
+  ASSERT_TRUE(log->create_stream("orders", {.retention_size_bytes = 0, .retention_time_ms = 0}));
+  auto out = producer("orders", "me", true);
+  auto in = consumer(reading({"orders"}));
+  const auto send = [&](uint64_t sequence_id) {
+    Commit one;
+    one.appends.push_back(append_to(out, entry_of({"x"}, sequence_id), 1, 0, sequence_id));
+    return commit(std::move(one))->ids.at(0);
+  };
+  for (uint64_t id = 1; id <= 10; ++id) EXPECT_NE(send(id), MessageId());
+  ASSERT_TRUE(acknowledge(in, poll(in)));
+  ASSERT_TRUE(log->collect_garbage());
+  EXPECT_EQ((*log->list_streams())[0].entries, 0);
+  EXPECT_EQ(send(10), MessageId());
+  EXPECT_NE(send(11), MessageId());
+}
+
 TEST_F(Streams, LetGoByAgeOrSizeWhicheverIsFirst) {
   const auto kept_after = [&](const std::string& topic, StreamOptions options) {
     EXPECT_TRUE(log->create_stream(topic, options));

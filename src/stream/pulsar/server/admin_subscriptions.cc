@@ -5,6 +5,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/base64.h"
 #include "stream/entry.h"
 #include "stream/pulsar/server/admin_answer_private.h"
 #include "stream/pulsar/server/topics_private.h"
@@ -180,6 +181,11 @@ net::HttpResponse AdminApi::one_entry(const Topic& topic, const MessageId& id) {
   if (info->has_key) {
     response.headers["X-Pulsar-partition-key"] = header_text(info->partition_key);
     response.headers["X-Pulsar-partition-key-b64-encoded"] = info->key_is_base64 ? "true" : "false";
+  }
+  if (!info->schema_version.empty()) {
+    const std::string version = encode_base64(info->schema_version);
+    response.headers["X-Pulsar-Base64-schema-version"] = version;
+    response.headers["X-Pulsar-Base64-schema-version-b64encoded"] = version;
   }
   if (info->batched) {
     response.headers["X-Pulsar-num-batch-message"] = std::to_string(info->record_count);
