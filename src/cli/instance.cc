@@ -19,7 +19,6 @@
 #include "model/host.h"
 #include "observe/json.h"
 #include "plan/details.h"
-#include "stream/changelog/changelog_client.h"
 #include "stream/log/log.h"
 
 namespace fmesh::cli {
@@ -165,8 +164,7 @@ int run(const InstanceFlags& flags) {
   }
   options.open_streams = [&flags](const Clock& clock, Loop& loop) -> Result<std::unique_ptr<stream::Client>> {
     if (!flags.pulsar.given()) return open_log(flags.data_directory, clock);
-    FMESH_TRY(auto cluster, stream::pulsar::open_pulsar(pulsar_options(flags)));
-    return stream::with_changelog(std::move(cluster), loop, {});
+    return open_cluster(pulsar_options(flags), loop);
   };
   const auto line = [](const std::string& text) {
     std::fprintf(stderr, "%s%s", text.c_str(), text.ends_with('\n') ? "" : "\n");

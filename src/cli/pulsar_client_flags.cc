@@ -1,6 +1,9 @@
 #include "cli/pulsar_client_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <utility>
+
+#include "stream/changelog/changelog_client.h"
 
 namespace fmesh::cli {
 
@@ -15,6 +18,11 @@ stream::pulsar::PulsarOptions PulsarClientFlags::options() const {
   options.tls_verify_name = !any_name;
   options.listener_name = listener_name;
   return options;
+}
+
+Result<std::unique_ptr<stream::Client>> open_cluster(stream::pulsar::PulsarOptions options, Loop& loop) {
+  FMESH_TRY(auto cluster, stream::pulsar::open_pulsar(std::move(options)));
+  return stream::with_changelog(std::move(cluster), loop, {});
 }
 
 void add_pulsar_client_flags(CLI::App& app, PulsarClientFlags& flags) {

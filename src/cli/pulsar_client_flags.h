@@ -1,8 +1,10 @@
 // The flags that lead a command to a Pulsar cluster instead of a data directory.
 #pragma once
 
+#include <memory>
 #include <string>
 
+#include "base/loop.h"
 #include "stream/pulsar/client/pulsar.h"
 
 namespace CLI {
@@ -17,6 +19,9 @@ struct PulsarClientFlags {
   bool given() const { return !url.empty(); }
   stream::pulsar::PulsarOptions options() const;
 };
+
+// Its streams, with state kept beside them. REQUIRES: as with_changelog().
+Result<std::unique_ptr<stream::Client>> open_cluster(stream::pulsar::PulsarOptions options, Loop& loop);
 
 void add_pulsar_client_flags(CLI::App& app, PulsarClientFlags& flags);
 

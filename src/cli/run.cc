@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/pulsar_client_flags.h"
 #include "cli/pulsar_flags.h"
 #include "cli/tables.h"
 #include "cli/terminal.h"
@@ -25,11 +26,23 @@ constexpr size_t kLiveRowsKept = 6;  // of the terminal, for lines above the tab
 
 struct RunFlags {
   local::HostOptions host;
-  PulsarFlags pulsar;
+  PulsarFlags pulsar;         // the log, served
+  PulsarClientFlags cluster;  // instead of the log
+  std::vector<CLI::Option*> of_the_log;
   std::vector<std::string> replicas;
   std::string retention_size, retention_time, backlog_size, sync = "group", drain_limit;
   bool no_restart = false, no_watch = false, json = false;
 };
+
+Status check_cluster_flags(const RunFlags& flags) {
+  for (const CLI::Option* option : flags.of_the_log) {
+    if (option->count() == 0) continue;
+    return fail(ErrorKind::kFixInput, option->get_name() +
+                                          " is about the embedded log, and with --pulsar the streams are topics of a "
+                                          "cluster; leave it out, and set what it stands for there with pulsar-admin");
+  }
+  return {};
+}
 
 Status read_flags(RunFlags& flags) {
   for (const std::string& text : flags.replicas) {
@@ -55,6 +68,13 @@ Status read_flags(RunFlags& flags) {
   FMESH_CHECK(time(flags.retention_time, "--retention-time", defaults.retention_time_ms));
   FMESH_CHECK(size(flags.backlog_size, "--backlog-size", defaults.backlog_size_max_bytes));
   FMESH_CHECK(time(flags.drain_limit, "--drain-limit", flags.host.drain_limit_ms));
+  if (flags.cluster.given()) {
+    FMESH_CHECK(check_cluster_flags(flags));
+    flags.host.streams_at = flags.cluster.url;
+    flags.host.open_streams = [options = flags.cluster.options()](const Clock& /*clock*/, Loop& loop) {
+      return open_cluster(options, loop);
+    };
+  }
   defaults.partitions = flags.host.load.partitions;
   flags.host.sync_mode = flags.sync == "group" ? stream::log::SyncMode::kGroupCommit : stream::log::SyncMode::kInterval;
   flags.pulsar.partitions = flags.host.load.partitions;
@@ -127,6 +147,7 @@ void add_run(CLI::App& app, Exit& exit) {
       ->type_name("ADDR");
   verb->add_option("--http-token-file", flags->host.http_token_file,
                    "A file with the token for changes over HTTP (default: one is made in the data directory)");
+  add_pulsar_client_flags(*verb, flags->cluster);
   add_pulsar_flags(*verb, flags->pulsar);
   verb->add_flag("--until-drained", flags->host.until_drained,
                  "End once finite sources are read and nothing is left to do");
@@ -150,9 +171,14 @@ void add_run(CLI::App& app, Exit& exit) {
                  "One process, no parent that restarts it after a crash (for debuggers)");
   verb->add_flag("--no-watch", flags->no_watch, "Do not take over changed files");
   verb->add_flag("--json", flags->json, "Messages as one JSON object per line on stdout");
+  for (const char* name : {"--listen", "--advertise", "--token-file", "--tls-cert", "--tls-key", "--deduplicate",
+                           "--partitions", "--retention-size", "--retention-time", "--backlog-size", "--sync"}) {
+    flags->of_the_log.push_back(verb->get_option(name));
+  }
   verb->footer(
       "Examples:\n"
       "  fmesh run mesh.yaml\n"
+      "  fmesh run mesh.yaml --pulsar pulsar://localhost:6650 --pulsar-web http://localhost:8080\n"
       "  fmesh run mesh.yaml --until-drained --data-dir /tmp/try\n"
       "  fmesh run mesh.yaml --only enrich --replicas enrich=4 --http :8080\n"
       "While it runs: fmesh status, fmesh top, fmesh tap STREAM, fmesh logs NAME.");

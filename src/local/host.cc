@@ -40,6 +40,7 @@ class Host {
 
  private:
   Status open(const Loaded& loaded);
+  Status open_streams();
   Status serve();
   void describe(const Loaded& loaded);
   void started(Status status);
@@ -62,7 +63,10 @@ class Host {
   Events events_;
   SystemClock clock_;
   std::unique_ptr<Disk> disk_;
-  std::unique_ptr<stream::log::Log> store_;
+  std::unique_ptr<DiskLock> lock_;           // of the data directory; a log there locks it itself
+  std::unique_ptr<ThreadLoop> store_loop_;   // for what is not a log
+  std::unique_ptr<stream::Client> streams_;  // where the streams are
+  stream::log::Log* log_store_ = nullptr;    // the same, if they are a log
   LogRing logs_;
   std::unique_ptr<runtime::WorkerPool> workers_;
   std::unique_ptr<ThreadLoop> control_;
@@ -83,18 +87,32 @@ class Host {
   std::atomic<bool> errors_hidden_ = false;
 };
 
-Status Host::open(const Loaded& loaded) {
-  runtime::install_crash_handler(start_.crash_note_fd >= 0 ? start_.crash_note_fd : STDERR_FILENO, STDERR_FILENO);
-  runtime::set_suspects(start_.suspects);
+Status Host::open_streams() {
   disk_ = make_posix_disk();
+  if (options_.open_streams) {
+    FMESH_CHECK(disk_->make_directories(options_.data_directory));
+    FMESH_TRY(lock_, disk_->lock(options_.data_directory + "/lock"));
+    store_loop_ = std::make_unique<ThreadLoop>(clock_, "store");
+    FMESH_TRY(streams_, options_.open_streams(clock_, *store_loop_));
+    return {};
+  }
   stream::log::LogOptions log_options;
   log_options.directory = options_.data_directory;
   log_options.journal.sync_mode = options_.sync_mode;
   log_options.stream_defaults = options_.stream_defaults;
-  FMESH_TRY(store_, stream::log::Log::open(*disk_, clock_, std::move(log_options)));
-  for (const stream::log::Damage& damage : store_->damages()) {
+  FMESH_TRY(std::unique_ptr<stream::log::Log> log, stream::log::Log::open(*disk_, clock_, std::move(log_options)));
+  for (const stream::log::Damage& damage : log->damages()) {
     ui_.line("fmesh: damaged: " + damage.file + " at byte " + std::to_string(damage.offset) + ": " + damage.text);
   }
+  log_store_ = log.get();
+  streams_ = std::move(log);
+  return {};
+}
+
+Status Host::open(const Loaded& loaded) {
+  runtime::install_crash_handler(start_.crash_note_fd >= 0 ? start_.crash_note_fd : STDERR_FILENO, STDERR_FILENO);
+  runtime::set_suspects(start_.suspects);
+  FMESH_CHECK(open_streams());
   const size_t count = options_.loops != 0 ? options_.loops : std::max(1U, std::thread::hardware_concurrency());
   // By default every thread may get an arena of its own, each of which keeps what was freed in it.
   ::mallopt(M_ARENA_MAX, static_cast<int>(count));
@@ -106,7 +124,7 @@ Status Host::open(const Loaded& loaded) {
     environment.loops.push_back(loops_.back().get());
   }
   environment.control = control_.get();
-  environment.client = store_.get();
+  environment.client = streams_.get();
   environment.workers = workers_.get();
   environment.clock = &clock_;
   environment.log = [this](const runtime::LogLine& line) { log(line); };
@@ -114,7 +132,7 @@ Status Host::open(const Loaded& loaded) {
   environment.make_instance = runtime::make_instance;
   supervisor_ = std::make_unique<Supervisor>(std::move(environment),
                                              SupervisorOptions{options_.load.replicas, options_.drain_limit_ms});
-  view_ = std::make_unique<View>(*store_, *control_, supervisor_.get(), &logs_);
+  view_ = std::make_unique<View>(*streams_, *control_, supervisor_.get(), &logs_);
   describe(loaded);
   return {};
 }
@@ -141,8 +159,8 @@ Status Host::serve() {
     ui_.line("fmesh: HTTP on port " + std::to_string(server_->http_port()) + "; changes need the token in " +
              server_->token_file());
   }
-  if (!options_.pulsar_server) return {};
-  FMESH_TRY(pulsar_, stream::pulsar::server::Server::start(clock_, *store_, *options_.pulsar_server));
+  if (!options_.pulsar_server || log_store_ == nullptr) return {};
+  FMESH_TRY(pulsar_, stream::pulsar::server::Server::start(clock_, *log_store_, *options_.pulsar_server));
   ui_.line("fmesh: Pulsar clients connect to " + pulsar_->url());
   return {};
 }
@@ -200,8 +218,10 @@ void Host::started(Status status) {
   control_->post_after(kStuckCheckMs, [this] { check_stuck(); });
   if (!options_.until_drained) {
     const auto components = supervisor_->names().size();
+    const std::string where =
+        log_store_ != nullptr ? "; data in " + options_.data_directory : "; streams at " + options_.streams_at;
     ui_.line("fmesh: " + std::to_string(components) + (components == 1 ? " component runs" : " components run") +
-             "; data in " + options_.data_directory + "; Ctrl-C stops");
+             where + "; Ctrl-C stops");
     return;
   }
   control_->post([this] {
@@ -301,11 +321,12 @@ Host::~Host() {
   supervisor_.reset();
   if (left_behind) {
     // A worker is still inside user code and can't be joined. What is durable is on disk.
-    store_.reset();
+    if (log_store_ != nullptr) streams_.reset();
     ::_exit(exit_code_.value_or(kExitFailed));
   }
   workers_.reset();
-  store_.reset();
+  streams_.reset();
+  if (store_loop_) store_loop_->stop();
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "local/load.h"
+#include "local/open_streams.h"
 #include "local/parent.h"
 #include "observe/mesh_view.h"
 #include "stream/client.h"
@@ -35,10 +36,14 @@ inline constexpr int64_t kStuckCheckMs = 5'000;
 struct HostOptions {
   LoadOptions load;
   std::string data_directory;
+  OpenStreams open_streams;  // null: the streams are a log in the data directory
+  std::string streams_at;    // where they are else, for people
+  // --- of the log ---
   stream::StreamOptions stream_defaults;
   stream::log::SyncMode sync_mode = stream::log::SyncMode::kGroupCommit;
   std::optional<stream::pulsar::server::ServerOptions>
-      pulsar_server;            // none: the streams are not served to Pulsar clients
+      pulsar_server;  // none: the streams are not served to Pulsar clients
+  // --- of both ---
   std::string http_address;     // empty: the Unix socket only
   std::string http_token_file;  // empty: one is made in the data directory
   bool until_drained = false;

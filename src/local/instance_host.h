@@ -7,14 +7,11 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 
-#include "base/loop.h"
-#include "base/result.h"
+#include "local/open_streams.h"
 #include "local/parent.h"
 #include "model/instance_spec.h"
-#include "stream/client.h"
 
 namespace fmesh::local {
 
@@ -23,8 +20,7 @@ inline constexpr int kInstanceLookMs = 500;
 
 struct InstanceHostOptions {
   model::InstanceSpec spec;
-  // Opens the streams. `loop` follows what the store needs followed; it runs as long as the client lives.
-  std::function<Result<std::unique_ptr<stream::Client>>(const Clock& clock, Loop& loop)> open_streams;
+  OpenStreams open_streams;
   std::string http_address;         // "0.0.0.0:9094"; empty: nothing is served
   std::string cluster;              // a label of the metrics
   std::string cache_directory;      // for copies of function libraries

@@ -53,6 +53,9 @@ inline constexpr int64_t kDrainGraceMs = 1'000;
 // run_until_drained() looks this often: a first time soon, then less and less.
 inline constexpr int64_t kDrainedLookMinMs = 1;
 inline constexpr int64_t kDrainedLookMaxMs = 10;
+// Where records come over a network, what was read and not written on may be on its way to the next reader: nothing is
+// left once nothing moved for so long. Longer than what a consumer knows of its end may be old.
+inline constexpr int64_t kSettledMs = 1'100;
 // A source that has not ended counts as drained once nothing moved for so long: longer than the second after which an
 // idle source is read again.
 inline constexpr int64_t kSourceQuietMs = 1'500;

@@ -57,15 +57,17 @@ void Supervisor::look(std::function<void(Look)> done) {
 
 // Idle means: two looks in a row found everything idle and nothing moved between them. One look is not enough, as a
 // record may pass from an instance looked at later to one looked at before. While a source may bring more, it means so
-// for `quiet_ms`.
+// for `quiet_ms`; where consumers know of their end from a broker, for kSettledMs.
 void Supervisor::wait_idle(Look before, int64_t quiet_ms, int64_t pause_ms, std::function<void(Look)> done) {
   look([this, alive = alive_, before, quiet_ms, pause_ms, done = std::move(done)](Look now) mutable {
     if (!*alive) return;
     const int64_t now_ns = environment_.clock->monotonic_ns();
     now.unchanged_ns = now.same(before) ? before.unchanged_ns : now_ns;
-    const bool quiet = !now.endless || now_ns - now.unchanged_ns >= quiet_ms * 1'000'000;
+    const bool waits = environment_.client != nullptr && environment_.client->opening_waits();
+    const int64_t unchanged_ms_min = std::max(now.endless ? quiet_ms : 0, waits ? kSettledMs : 0);
+    const bool quiet = now_ns - now.unchanged_ns >= unchanged_ms_min * 1'000'000;
     if (stopping_ || (now.idle && now.same(before) && quiet)) return done(now);
-    const bool almost = now.idle && !now.endless;
+    const bool almost = now.idle && unchanged_ms_min == 0;
     const int64_t next_pause_ms = almost ? kDrainedLookMinMs : std::min(pause_ms * 2, kDrainedLookMaxMs);
     environment_.control->post_after(next_pause_ms,
                                      [this, alive, now, quiet_ms, next_pause_ms, done = std::move(done)]() mutable {

@@ -9,6 +9,8 @@ namespace {
 // stream hears of it sooner.
 constexpr int64_t kStatsPauseMs = 1'000;
 constexpr int64_t kDrainedPauseMs = 50;
+// An end that was seen earlier than this ago is looked for anew: others may have written since.
+constexpr int64_t kDrainedOldMs = 1'000;
 
 }  // namespace
 
@@ -47,7 +49,9 @@ ConsumerStats PulsarConsumer::stats() const {
 bool PulsarConsumer::drained() const {
   probe(kDrainedPauseMs);
   const ConsumerCore::Counts& counts = core_->counts();
-  return counts.is_drained.load() && core_->inbox().empty() && counts.unacked_records.load() == 0 &&
+  const int64_t now_ns = core_->parts()->loop.clock().monotonic_ns();
+  const bool is_fresh = now_ns - counts.drained_as_of_ns.load() <= kDrainedOldMs * 1'000'000;
+  return counts.is_drained.load() && is_fresh && core_->inbox().empty() && counts.unacked_records.load() == 0 &&
          counts.away_records.load() == 0;
 }
 

@@ -325,6 +325,7 @@ struct ConsumerCore::Probe {
   bool is_drained = true;
   int64_t backlog_entries = 0;
   int64_t arrivals = 0;
+  int64_t began_ns = 0;
 };
 
 void ConsumerCore::probe() {
@@ -333,12 +334,14 @@ void ConsumerCore::probe() {
     if (--probe->left > 0) return;
     bool idle = probe->is_drained && probe->arrivals == self->counts_.arrivals.load();
     for (const Source& source : self->sources_) idle = idle && (!source.consumer || source.consumer->acks().idle());
+    self->counts_.drained_as_of_ns.store(probe->began_ns);
     self->counts_.is_drained.store(idle);
     self->counts_.backlog_entries.store(probe->backlog_entries);
     self->counts_.probed_ns.store(self->parts_->loop.clock().monotonic_ns());
     self->counts_.is_probing.store(false);
   };
   probe->arrivals = counts_.arrivals.load();
+  probe->began_ns = parts_->loop.clock().monotonic_ns();
   probe->left = 1;
   for (const Source& source : sources_) {
     if (!source.consumer) continue;

@@ -46,6 +46,7 @@ class ConsumerCore final : public PartitionConsumer::Owner, public std::enable_s
     std::atomic<int64_t> unacked_records{0}, away_records{0}, backlog_entries{0};
     // As of the last look: nothing is left at the broker.
     std::atomic<bool> is_drained{false};
+    std::atomic<int64_t> drained_as_of_ns{0};  // monotonic; when that look began
     std::atomic<bool> is_probing{false};
     std::atomic<int64_t> probed_ns{0};  // monotonic; when the last look was over, 0: never
     std::atomic<int64_t> arrivals{0};
