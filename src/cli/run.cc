@@ -3,6 +3,8 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -44,6 +46,25 @@ Status check_cluster_flags(const RunFlags& flags) {
   return {};
 }
 
+// The same way to the cluster for Pulsar's own instances.
+plan::StockStreams stock_streams(const PulsarClientFlags& cluster) {
+  static const std::map<std::string, std::string> classes = {
+      {"token", "org.apache.pulsar.client.impl.auth.AuthenticationToken"},
+      {"tls", "org.apache.pulsar.client.impl.auth.AuthenticationTls"},
+      {"basic", "org.apache.pulsar.client.impl.auth.AuthenticationBasic"},
+      {"oauth2", "org.apache.pulsar.client.impl.auth.oauth2.AuthenticationOAuth2"}};
+  plan::StockStreams streams;
+  streams.service_url = cluster.url;
+  const auto known = classes.find(cluster.auth_plugin);
+  streams.auth_plugin = known == classes.end() ? cluster.auth_plugin : known->second;
+  streams.auth_parameters = cluster.auth_params;
+  streams.tls_trust_file =
+      cluster.trust_file.empty() ? std::string() : std::filesystem::absolute(cluster.trust_file).string();
+  streams.tls_insecure = cluster.insecure;
+  streams.tls_verify_name = !cluster.any_name;
+  return streams;
+}
+
 Status read_flags(RunFlags& flags) {
   for (const std::string& text : flags.replicas) {
     FMESH_TRY(const auto one, parse_replicas(text));
@@ -74,6 +95,7 @@ Status read_flags(RunFlags& flags) {
     flags.host.open_streams = [options = flags.cluster.options()](const Clock& /*clock*/, Loop& loop) {
       return open_cluster(options, loop);
     };
+    flags.host.stock_streams = stock_streams(flags.cluster);
   }
   defaults.partitions = flags.host.load.partitions;
   flags.host.sync_mode = flags.sync == "group" ? stream::log::SyncMode::kGroupCommit : stream::log::SyncMode::kInterval;
@@ -81,6 +103,7 @@ Status read_flags(RunFlags& flags) {
   if (!flags.pulsar.address.empty()) {
     FMESH_TRY(flags.host.pulsar_server, server_options(flags.pulsar));
   }
+  flags.host.load.stock_python = !flags.host.stock.python.empty();
   flags.host.watch_files = !flags.no_watch;
   flags.host.can_be_replaced = !flags.no_restart;
   for (const std::string& file : flags.host.load.files) {
@@ -149,6 +172,13 @@ void add_run(CLI::App& app, Exit& exit) {
                    "A file with the token for changes over HTTP (default: one is made in the data directory)");
   add_pulsar_client_flags(*verb, flags->cluster);
   add_pulsar_flags(*verb, flags->pulsar);
+  verb->add_option("--pulsar-home", flags->host.stock.pulsar_home,
+                   "A folder with Pulsar's distribution, whose instances run Java functions and NAR connectors")
+      ->envname("PULSAR_HOME")
+      ->type_name("DIR");
+  verb->add_option("--stock-python", flags->host.stock.python,
+                   "Run `python` functions by Pulsar's own instance with this interpreter, which has pulsar-client")
+      ->type_name("PYTHON");
   verb->add_flag("--until-drained", flags->host.until_drained,
                  "End once finite sources are read and nothing is left to do");
   verb->add_option("--drain-limit", flags->drain_limit, "How long ending may take (default 10s)")->type_name("TIME");

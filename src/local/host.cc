@@ -22,6 +22,8 @@
 #include "local/file_watch.h"
 #include "local/log_ring.h"
 #include "local/process_events.h"
+#include "local/stock_instance.h"
+#include "local/subscription_backlog.h"
 #include "local/supervisor.h"
 #include "local/view.h"
 #include "runtime/crash_note.h"
@@ -42,6 +44,7 @@ class Host {
   Status open(const Loaded& loaded);
   Status open_streams();
   Status serve();
+  Status serve_stock(const plan::LocalPlan& plan);
   void describe(const Loaded& loaded);
   void started(Status status);
   void reload();
@@ -71,6 +74,7 @@ class Host {
   std::unique_ptr<runtime::WorkerPool> workers_;
   std::unique_ptr<ThreadLoop> control_;
   std::vector<std::unique_ptr<ThreadLoop>> loops_;
+  StockEnvironment stock_;
   std::unique_ptr<Supervisor> supervisor_;
   std::unique_ptr<View> view_;
   std::unique_ptr<ControlServer> server_;
@@ -129,7 +133,17 @@ Status Host::open(const Loaded& loaded) {
   environment.clock = &clock_;
   environment.log = [this](const runtime::LogLine& line) { log(line); };
   environment.cache_directory = options_.data_directory + "/libraries";
-  environment.make_instance = runtime::make_instance;
+  stock_.programs = options_.stock;
+  stock_.folder = std::filesystem::absolute(options_.data_directory).string() + "/stock";
+  stock_.streams = options_.stock_streams;
+  stock_.has_state_service = log_store_ == nullptr;
+  stock_.backlog = [this](const model::InstanceSpec& spec) {
+    return log_store_ != nullptr ? subscription_backlog(*log_store_, spec) : subscription_backlog(*streams_, spec);
+  };
+  environment.make_instance = [this](model::InstanceSpec spec, runtime::InstanceEnvironment given) {
+    return spec.host == model::HostKind::kStock ? make_stock_instance(std::move(spec), std::move(given), stock_)
+                                                : runtime::make_instance(std::move(spec), std::move(given));
+  };
   supervisor_ = std::make_unique<Supervisor>(std::move(environment),
                                              SupervisorOptions{options_.load.replicas, options_.drain_limit_ms});
   view_ = std::make_unique<View>(*streams_, *control_, supervisor_.get(), &logs_);
@@ -165,6 +179,26 @@ Status Host::serve() {
   return {};
 }
 
+// Pulsar's own instances find the log by Pulsar's protocol; it is served to this machine if nobody asked for more.
+Status Host::serve_stock(const plan::LocalPlan& plan) {
+  const bool wanted = std::ranges::any_of(
+      plan.components, [](const auto& component) { return component.spec.host == model::HostKind::kStock; });
+  if (!wanted || !stock_.streams.service_url.empty()) return {};
+  if (!pulsar_) {
+    stream::pulsar::server::ServerOptions options;
+    options.address = "127.0.0.1:0";
+    options.partitions = options_.load.partitions;
+    FMESH_TRY(pulsar_, stream::pulsar::server::Server::start(clock_, *log_store_, std::move(options)));
+  } else if (!options_.pulsar_server->token_file.empty()) {
+    stock_.streams.auth_plugin = "org.apache.pulsar.client.impl.auth.AuthenticationToken";
+    stock_.streams.auth_parameters =
+        "file://" + std::filesystem::absolute(options_.pulsar_server->token_file).lexically_normal().string();
+  }
+  stock_.streams.service_url = pulsar_->url();
+  stock_.streams.tls_insecure = true;  // it is this process
+  return {};
+}
+
 int Host::run() {
   auto loaded = load(options_.load);
   if (!loaded) {
@@ -174,6 +208,7 @@ int Host::run() {
   if (!loaded->findings.empty() && start_.restarts == 0) ui_.line(loaded->findings);
   Status opened = open(*loaded);
   if (opened) opened = serve();
+  if (opened) opened = serve_stock(loaded->plan);
   if (!opened) {
     ui_.line("fmesh: " + opened.error().to_string());
     return opened.error().kind() == ErrorKind::kFixInput ? kExitBadInput : kExitFailed;
@@ -239,6 +274,10 @@ void Host::reload() {
   if (!loaded) {
     ui_.line(loaded.error().text() + "\nfmesh: the files changed and can't be used; the mesh runs on as it was");
     return view_->set_reload_error(loaded.error().text());
+  }
+  if (const Status served = serve_stock(loaded->plan); !served) {
+    ui_.line("fmesh: " + served.error().to_string());
+    return view_->set_reload_error(served.error().text());
   }
   control_->post([this, plan = std::move(loaded->plan)]() mutable {
     supervisor_->apply(std::move(plan), [this](Result<std::string> applied) {

@@ -15,7 +15,9 @@
 #include "local/load.h"
 #include "local/open_streams.h"
 #include "local/parent.h"
+#include "local/stock_parts.h"
 #include "observe/mesh_view.h"
+#include "plan/stock_command.h"
 #include "stream/client.h"
 #include "stream/log/journal.h"
 #include "stream/pulsar/server/server.h"
@@ -44,6 +46,9 @@ struct HostOptions {
   std::optional<stream::pulsar::server::ServerOptions>
       pulsar_server;  // none: the streams are not served to Pulsar clients
   // --- of both ---
+  // For components that Pulsar's own instances run; how they reach streams that are not the log.
+  StockPrograms stock;
+  plan::StockStreams stock_streams;
   std::string http_address;     // empty: the Unix socket only
   std::string http_token_file;  // empty: one is made in the data directory
   bool until_drained = false;

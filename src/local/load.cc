@@ -57,6 +57,7 @@ Result<Loaded> load(const LoadOptions& options) {
   }
   plan::LocalPlanOptions plan_options;
   plan_options.partitions = options.partitions;
+  plan_options.stock_python = options.stock_python;
   plan_options.only = options.only;
   auto plan = plan::make_local_plan(resources, plan_options);
   if (!plan) return fail(ErrorKind::kFixInput, shown + plan.error().to_string());

@@ -16,6 +16,7 @@ struct LoadOptions {
   std::vector<std::string> only;            // components to keep; empty: all
   std::map<std::string, int32_t> replicas;  // must name components
   int32_t partitions = 0;                   // of streams that are made
+  bool stock_python = false;                // see plan::LocalPlanOptions
 };
 
 struct Loaded {

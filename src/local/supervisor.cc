@@ -13,6 +13,17 @@ namespace {
 using runtime::InstanceState;
 using runtime::InstanceStats;
 
+// "java org.example.Enrich", "go enrich"; of a connector its class.
+std::string stock_label(const model::InstanceSpec& spec) {
+  const model::FunctionDetails& details = spec.details;
+  if (details.runtime == model::DetailsRuntime::kGo)
+    return "go " + spec.library_path.substr(spec.library_path.find_last_of('/') + 1);
+  std::string name = details.class_name;
+  if (details.component_type == model::ComponentType::kSource && details.source) name = details.source->class_name;
+  if (details.component_type == model::ComponentType::kSink && details.sink) name = details.sink->class_name;
+  return (details.runtime == model::DetailsRuntime::kPython ? "stock python " : "java ") + name;
+}
+
 std::string runs(const model::InstanceSpec& spec) {
   switch (spec.host) {
     case model::HostKind::kNative:
@@ -26,7 +37,7 @@ std::string runs(const model::InstanceSpec& spec) {
     case model::HostKind::kPython:
       return "python " + spec.details.class_name;
     case model::HostKind::kStock:
-      return "stock " + spec.details.class_name;
+      return stock_label(spec);
   }
   return "";
 }

@@ -9,8 +9,8 @@
 #include "model/host.h"
 #include "plan/details.h"
 #include "plan/graph.h"
-#include "plan/local_plan.h"
 #include "plan/pattern.h"
+#include "plan/stock_spec.h"
 
 namespace fmesh::plan {
 namespace {
@@ -43,13 +43,12 @@ Path path_of_stream(const Component& component, const std::string& topic, bool w
 
 // A mesh may be valid here and still hold what this version leaves to a cluster.
 void check_hosts(const ResourceSet& resources, Diagnostics& out) {
-  const LocalPlanOptions usual;
   for (const Component& component : resources.components) {
-    const auto host = model::choose_host(component.spec, component.kind);
-    if (!host || std::find(usual.hosts.begin(), usual.hosts.end(), *host) != usual.hosts.end()) continue;
+    if (model::choose_host(component.spec, component.kind) != model::HostKind::kStock) continue;
+    const auto stock = make_stock_spec(component);
+    if (stock) continue;
     Findings findings(component);
-    findings.warning("", fmt::format("{} needs {}, which this version does not run on one machine", component.name(),
-                                     host_name(*host)));
+    findings.warning("", fmt::format("{} does not run on one machine: {}", component.name(), stock.error().text()));
     out.append(findings.take());
   }
 }

@@ -99,10 +99,10 @@ TEST(Check, WarnsOfACycleThatNothingEnters) {
 
 TEST(Check, WarnsOfHostsThatAreNotHere) {
   EXPECT_THAT(
-      checked(mesh("  functions:\n  - {name: j, className: J, java: {jar: j.jar}, input: {topics: [x]}}\n")),
-      HasSubstr(
-          "warning: spec.functions[0]: j needs one of Pulsar's own instances (Java, Go, or another language), which "
-          "this version does not run on one machine"));
+      checked(mesh("  functions:\n  - {name: j, genericRuntime: {language: nodejs, functionFile: j.js}, "
+                   "input: {topics: [x]}}\n")),
+      HasSubstr("warning: spec.functions[0]: j does not run on one machine: the language 'nodejs' needs an instance "
+                "that is not part of Pulsar's distribution"));
 }
 
 TEST(Check, WarnsOfLooseEnds) {

@@ -8,6 +8,7 @@
 
 #include "model/host.h"
 #include "plan/details.h"
+#include "plan/stock_spec.h"
 
 namespace fmesh::plan {
 
@@ -36,7 +37,7 @@ const char* host_name(model::HostKind host) {
     case model::HostKind::kPython:
       return "embedded Python";
     case model::HostKind::kStock:
-      return "one of Pulsar's own instances (Java, Go, or another language)";
+      return "one of Pulsar's own instances (Java, Python, Go)";
   }
   return "unknown";
 }
@@ -92,7 +93,8 @@ Result<std::map<std::string, std::string>> resolve_secrets(const Component& comp
 Result<ComponentPlan> plan_component(const Component& component, const model::ResourceSet& resources,
                                      const LocalPlanOptions& options) {
   const auto& spec = component.spec;
-  const auto host = model::choose_host(spec, component.kind);
+  auto host = model::choose_host(spec, component.kind);
+  if (host == HostKind::kPython && spec.python && options.stock_python) host = HostKind::kStock;
   if (!host) return fail(at(component, "", "nothing says what runs it; plan::check was not asked"));
   if (std::find(options.hosts.begin(), options.hosts.end(), *host) == options.hosts.end()) {
     return fail(at(component, "",
@@ -108,7 +110,7 @@ Result<ComponentPlan> plan_component(const Component& component, const model::Re
       component.kind == model::Kind::kSource ? std::vector<std::string>() : input_patterns(spec.input);
   const std::vector<std::string> topics =
       component.kind == model::Kind::kSource ? std::vector<std::string>() : input_topics(spec.input);
-  if (patterns.size() > 1 || (!patterns.empty() && !topics.empty())) {
+  if (*host != HostKind::kStock && (patterns.size() > 1 || (!patterns.empty() && !topics.empty()))) {
     return fail(
         at(component, "input", "one pattern, or names of streams: this machine cannot read both with one component"));
   }
@@ -128,7 +130,14 @@ Result<ComponentPlan> plan_component(const Component& component, const model::Re
   if (*host == HostKind::kPython) plan.spec.details.class_name = spec.class_name;
   plan.spec.component = component.name();
   plan.spec.base_directory = absolute_folder(component.origin.file);
-  plan.spec.library_path = library_path(component, plan.spec.base_directory);
+  if (*host == HostKind::kStock) {
+    auto stock = make_stock_spec(component);
+    if (!stock) return fail(at(component, "", stock.error().text()));
+    plan.spec.stock = *std::move(stock);
+    plan.spec.library_path = stock_package(spec);
+  } else {
+    plan.spec.library_path = library_path(component, plan.spec.base_directory);
+  }
   FMESH_TRY(plan.spec.secrets, resolve_secrets(component, resources));
   plan.spec.instance_count = plan.replicas;
   return plan;

@@ -51,7 +51,8 @@ struct LocalPlanOptions {
   int32_t partitions = 0;  // of every stream that is made; 0: not partitioned
   // What this machine can run; a component that needs another host is refused with its place.
   std::vector<model::HostKind> hosts = {model::HostKind::kNative, model::HostKind::kBuiltin, model::HostKind::kPython,
-                                        model::HostKind::kSource, model::HostKind::kSink};
+                                        model::HostKind::kSource, model::HostKind::kSink,    model::HostKind::kStock};
+  bool stock_python = false;      // `python` is run by Pulsar's own instance, not by the embedded interpreter
   std::vector<std::string> only;  // names of components to keep; empty: all
 };
 

@@ -109,14 +109,13 @@ TEST(LocalPlan, RefusesHostsThatAreNotHere) {
 kind: Function
 metadata: {name: f}
 spec:
-  className: org.example.F
-  java: {jar: f.jar}
+  genericRuntime: {language: wasm, functionFile: f.wasm}
   input: {topics: [a]}
 )"),
                                     {});
   ASSERT_FALSE(plan);
   EXPECT_EQ(plan.error().kind(), ErrorKind::kFixInput);
-  EXPECT_THAT(plan.error().to_string(), HasSubstr("f.yaml:4:1: spec: f needs one of Pulsar's own instances"));
+  EXPECT_THAT(plan.error().to_string(), HasSubstr("f.yaml:4:1: spec: the language 'wasm' needs an instance"));
 }
 
 }  // namespace

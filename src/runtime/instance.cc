@@ -28,6 +28,10 @@ class InstanceHandle final : public Instance {
   std::shared_ptr<Lifecycle> instance_;
 };
 
+std::unique_ptr<Instance> make_handle(std::shared_ptr<Lifecycle> lifecycle) {
+  return std::make_unique<InstanceHandle>(std::move(lifecycle));
+}
+
 Result<std::unique_ptr<Instance>> make_instance(model::InstanceSpec spec, InstanceEnvironment environment) {
   switch (spec.host) {
     case model::HostKind::kSource:
@@ -49,9 +53,7 @@ Result<std::unique_ptr<Instance>> make_instance(model::InstanceSpec spec, Instan
       break;
   }
   return fail(ErrorKind::kFixInput,
-              spec.component +
-                  ": Pulsar's stock instances do not run on this machine yet; write the function for "
-                  "Python, or use genericRuntime with language cpp or builtin");
+              spec.component + ": one of Pulsar's own instances is a process, which only fmesh run starts");
 }
 
 }  // namespace fmesh::runtime

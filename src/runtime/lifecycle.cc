@@ -48,7 +48,8 @@ Lifecycle::Lifecycle(model::InstanceSpec spec, InstanceEnvironment environment)
 
 void Lifecycle::start() {
   const model::FunctionDetails& details = spec_.details;
-  if (!details.log_topic.empty() && !log_topic_)
+  // Pulsar's own instances write theirs themselves.
+  if (!details.log_topic.empty() && !log_topic_ && spec_.host != model::HostKind::kStock)
     log_topic_ = std::make_unique<LogTopic>(details.log_topic, details.fully_qualified_name(), environment_,
                                             [this] { check_drained(); });
   try_open();

@@ -124,4 +124,7 @@ class Lifecycle : public std::enable_shared_from_this<Lifecycle> {
   friend class InstanceHandle;
 };
 
+// `lifecycle` as the instance that callers own; its callbacks refer to it weakly.
+std::unique_ptr<Instance> make_handle(std::shared_ptr<Lifecycle> lifecycle);
+
 }  // namespace fmesh::runtime

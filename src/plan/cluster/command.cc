@@ -8,6 +8,7 @@
 #include "plan/cluster/messaging.h"
 #include "plan/cluster/shell.h"
 #include "plan/details.h"
+#include "plan/instance_words.h"
 
 namespace fmesh::plan {
 namespace {
@@ -76,11 +77,16 @@ std::string shared_options(const CommandInput& input) {
   const model::ComponentSpec& spec = input.component.spec;
   const model::PulsarMessaging& messaging = spec.pulsar ? *spec.pulsar : none;
   const std::string details = model::to_json(make_details(input.component, StreamNames::kAsWritten));
-  std::string out = "--instance_id ${SHARD_ID} --function_id " + function_id(input) +
-                    " --function_version 0 --function_details " + shell_literal(details) +
-                    " --pulsar_serviceurl $brokerServiceURL --max_buffered_tuples 100 --port 9093 --metrics_port 9094"
-                    " --expected_healthcheck_interval 0 --cluster_name " +
-                    shell_word(spec.cluster_name);
+  std::string out;
+  for (const auto& [name, value] : instance_options({.instance_id = "${SHARD_ID}",
+                                                     .function_id = function_id(input),
+                                                     .function_details = shell_literal(details),
+                                                     .service_url = "$brokerServiceURL",
+                                                     .port = "9093",
+                                                     .metrics_port = "9094",
+                                                     .cluster_name = shell_word(spec.cluster_name)})) {
+    out += (out.empty() ? "" : " ") + name + " " + value;
+  }
   if (const auto auth = client_auth(messaging, main_place())) {
     out += " --client_auth_plugin " + auth->plugin + " --client_auth_params " + auth->parameters;
   }

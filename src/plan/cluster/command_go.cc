@@ -5,19 +5,17 @@
 
 #include "model/function_details.h"
 #include "model/json.h"
-#include "model/quantity.h"
 #include "plan/cluster/command_parts.h"
 #include "plan/cluster/log_config.h"
 #include "plan/cluster/messaging.h"
 #include "plan/cluster/shell.h"
 #include "plan/details.h"
+#include "plan/instance_words.h"
 
 namespace fmesh::plan {
 namespace {
 
 namespace json = boost::json;
-
-constexpr int kSubscriptionFailover = 1, kPositionEarliest = 1;
 
 // The configuration of a Go instance: one JSON object as an unquoted shell word, in which variables expand. Upstream
 // hands it on unquoted too, so no string in it may have a blank or a wildcard: what is not plain is written \u0020.
@@ -66,58 +64,6 @@ class GoConfiguration {
 
   std::string members_;
 };
-
-// The stream of the members that every Go instance reads, and the others, which newer ones read.
-struct GoInputs {
-  std::string first;
-  model::ConsumerSpec first_spec;
-  std::map<std::string, std::string> others;  // ConsumerSpec as JSON
-};
-
-std::string consumer_json(const std::string& topic, const model::ConsumerSpec& spec) {
-  model::FunctionDetails details;
-  details.source.emplace().input_specs.emplace(topic, spec);
-  boost::system::error_code ignored;
-  const json::value value = json::parse(model::to_json(details), ignored);
-  return model::write_json(value.at("source").at("inputSpecs").at(topic));
-}
-
-GoInputs go_inputs(const model::InputConfig& input, const model::SourceSpec& source) {
-  GoInputs out;
-  if (source.input_specs.empty()) return out;
-  const std::string& pattern = input.topic_pattern;
-  out.first = !input.topics.empty() ? input.topics.front() : pattern;
-  if (!source.input_specs.contains(out.first)) out.first = source.input_specs.begin()->first;
-  for (const auto& [topic, spec] : source.input_specs) {
-    if (topic == out.first) {
-      out.first_spec = spec;
-    } else {
-      out.others.emplace(topic, consumer_json(topic, spec));
-    }
-  }
-  return out;
-}
-
-void add_source(const model::ComponentSpec& spec, const model::FunctionDetails& details, GoConfiguration& conf) {
-  const model::SourceSpec& source = *details.source;
-  const GoInputs inputs = go_inputs(spec.input, source);
-  conf.number("subscriptionType", spec.retain_ordering ? kSubscriptionFailover : 0);
-  conf.number("timeoutMs", source.timeout_ms);
-  conf.text("subscriptionName", source.subscription_name);
-  conf.boolean("cleanupSubscription", source.cleanup_subscription);
-  if (spec.subscription_position == "earliest") conf.number("subscriptionPosition", kPositionEarliest);
-  conf.text("sourceSpecsTopic", inputs.first);
-  conf.text("sourceSchemaType", "");
-  conf.boolean("isRegexPatternSubscription", inputs.first_spec.is_regex_pattern);
-  conf.number("receiverQueueSize", inputs.first_spec.receiver_queue_size.value_or(0));
-  if (!inputs.others.empty()) conf.object("sourceInputSpecs", inputs.others);
-}
-
-int64_t whole_request(const model::ComponentSpec& spec, const char* name) {
-  const auto found = spec.resources.requests.find(name);
-  if (found == spec.resources.requests.end()) return 0;
-  return model::parse_quantity(found->second).value_or(model::Quantity{}).whole();
-}
 
 void add_tls(const model::PulsarMessaging& messaging, GoConfiguration& conf) {
   if (messaging.tls_config) {
@@ -169,32 +115,14 @@ GoStart go_start(const CommandInput& input) {
   conf.text_of("pulsarServiceURL", "${brokerServiceURL}");
   conf.raw("instanceID", "${SHARD_ID}");
   conf.text_of("funcID", "${SHARD_ID}", "-" + input.uid);
-  conf.text("funcVersion", "0");
-  conf.number("maxBufTuples", 100);
-  conf.number("port", 9093);
-  conf.text("clusterName", spec.cluster_name);
-  conf.number("killAfterIdleMs", 0);
-  conf.text("tenant", details.tenant);
-  conf.text("nameSpace", details.name_space);
-  conf.text("name", details.name);
-  conf.text("logTopic", details.log_topic);
-  conf.number("processingGuarantees", static_cast<int>(details.processing_guarantees));
-  conf.text("secretsMap", "");
-  conf.number("runtime", static_cast<int>(model::DetailsRuntime::kGo));
-  conf.boolean("autoAck", details.auto_ack);
-  conf.number("parallelism", details.parallelism);
-  add_source(spec, details, conf);
-  conf.text("sinkSpecsTopic", details.sink->topic);
-  conf.text("sinkSchemaType", "");
-  conf.number("cpu", whole_request(spec, "cpu"));
-  conf.number("ram", whole_request(spec, "memory"));
-  conf.number("disk", whole_request(spec, "storage"));
-  const model::RetryDetails retry = details.retry_details.value_or(model::RetryDetails{});
-  conf.number("maxMessageRetries", retry.max_message_retries);
-  conf.text("deadLetterTopic", retry.dead_letter_topic);
-  conf.number("expectedHealthCheckInterval", -1);
-  conf.text("userConfig", details.user_config);
-  conf.number("metricsPort", 9094);
+  // Old instances know one stream: the first that the resource names.
+  const std::string& first = !spec.input.topics.empty() ? spec.input.topics.front() : spec.input.topic_pattern;
+  put_go_members(details, go_inputs(*details.source, first), spec.cluster_name,
+                 {.port = 9093,
+                  .metrics_port = 9094,
+                  .failover = spec.retain_ordering,
+                  .earliest = spec.subscription_position == "earliest"},
+                 conf);
   const model::PulsarMessaging messaging = spec.pulsar.value_or(model::PulsarMessaging{});
   const bool has_auth = add_auth(messaging, conf);
   add_tls(messaging, conf);

@@ -6,6 +6,7 @@
 #include "plan/cluster/command_parts.h"
 #include "plan/cluster/log_config.h"
 #include "plan/cluster/shell.h"
+#include "plan/instance_words.h"
 
 namespace fmesh::plan {
 namespace {
@@ -67,7 +68,7 @@ std::string tail_options(const CommandInput& input) {
   const model::ComponentSpec& spec = input.component.spec;
   std::string out;
   if (spec.inline_source || spec.inline_sink) out += " --connectors_directory /pulsar/connectors";
-  out += secrets_option(input, "org.apache.pulsar.functions.secretsprovider.EnvironmentBasedSecretsProvider");
+  out += secrets_option(input, kJavaSecrets);
   const std::string state = state_option(input);
   out += state;
   if (!state.empty() && spec.stateful_config->pulsar->java_provider) {
@@ -89,9 +90,8 @@ Result<PodCommand> make_java_command(const CommandInput& input) {
   const LogPlan log = plan_java_log(input.component);
   std::string command = package.download.empty() ? std::string() : package.download + " && ";
   command += kSetShardId + log.write + "exec java -cp " + class_path(java) + " " + jvm_options(spec, log) + " " +
-             (java.entry_class.empty() ? "org.apache.pulsar.functions.instance.JavaInstanceMain"
-                                       : shell_word(java.entry_class)) +
-             " --jar " + shell_word(package.path) + " " + shared_options(input) + tail_options(input);
+             (java.entry_class.empty() ? std::string(kJavaInstanceClass) : shell_word(java.entry_class)) + " --jar " +
+             shell_word(package.path) + " " + shared_options(input) + tail_options(input);
   PodCommand out = pod_command("bash", std::move(command), std::move(package));
   out.volumes.insert(out.volumes.begin(), log.volumes.begin(), log.volumes.end());
   out.volume_mounts.insert(out.volume_mounts.begin(), log.volume_mounts.begin(), log.volume_mounts.end());

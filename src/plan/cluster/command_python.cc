@@ -1,6 +1,7 @@
 #include "plan/cluster/command_parts.h"
 #include "plan/cluster/log_config.h"
 #include "plan/cluster/shell.h"
+#include "plan/instance_words.h"
 
 namespace fmesh::plan {
 
@@ -16,8 +17,7 @@ Result<PodCommand> make_python_command(const CommandInput& input) {
              log.write + "exec python /pulsar/instances/python-instance/python_instance_main.py --py " +
              shell_word(package.path) + " --logging_directory logs/functions --logging_file " + shell_text(spec.name) +
              "-${SHARD_ID}.log --logging_config_file " + log.path + " --install_usercode_dependencies true " +
-             shared_options(input) + secrets_option(input, "secretsprovider.EnvironmentBasedSecretsProvider") +
-             state_option(input);
+             shared_options(input) + secrets_option(input, kPythonSecrets) + state_option(input);
   PodCommand out = pod_command("bash", std::move(command), std::move(package));
   out.volumes.insert(out.volumes.begin(), log.volumes.begin(), log.volumes.end());
   out.volume_mounts.insert(out.volume_mounts.begin(), log.volume_mounts.begin(), log.volume_mounts.end());

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <utility>
 
+#include "runtime/child/lines.h"
 #include "runtime/child/messages.h"
 
 namespace fmesh::runtime {
@@ -25,8 +26,6 @@ namespace {
 // Between the last word of a process and its end.
 constexpr int64_t kLastWordMs = 500;
 constexpr size_t kLastLines = 40;
-// A line that does not end is cut here.
-constexpr size_t kLineMaxBytes = 16 * 1024;
 constexpr int kSocketBufferBytes = 1024 * 1024;
 
 void close_fd(int& fd) {
@@ -196,7 +195,15 @@ std::vector<std::string> ChildProcess::last_lines() const {
 }
 
 void ChildProcess::listen() {
-  std::string frames, lines;
+  std::string frames, output;
+  Lines lines;
+  const auto take = [this](std::string line) { take_line(std::move(line)); };
+  const auto read_lines = [&] {
+    const bool more = read_some(output_, output);
+    lines.add(output, take);
+    output.clear();
+    return more;
+  };
   std::array<pollfd, 3> fds = {pollfd{log_, POLLIN, 0}, pollfd{output_, POLLIN, 0}, pollfd{stop_, POLLIN, 0}};
   while (fds[2].revents == 0) {
     if (::poll(fds.data(), fds.size(), -1) < 0) continue;
@@ -205,16 +212,15 @@ void ChildProcess::listen() {
       take_frames(frames);
     }
     if (fds[1].revents != 0) {
-      if (!read_some(output_, lines)) fds[1].fd = -1;
-      take_lines(lines, false);
+      if (!read_lines()) fds[1].fd = -1;
     }
   }
   while (fds[0].fd >= 0 && has_more(log_) && read_some(log_, frames)) {
   }
   take_frames(frames);
-  while (fds[1].fd >= 0 && has_more(output_) && read_some(output_, lines)) {
+  while (fds[1].fd >= 0 && has_more(output_) && read_lines()) {
   }
-  take_lines(lines, true);
+  lines.end(take);
 }
 
 void ChildProcess::take_frames(std::string& pending) {
@@ -238,21 +244,11 @@ void ChildProcess::take_frames(std::string& pending) {
   pending.erase(0, at);
 }
 
-void ChildProcess::take_lines(std::string& pending, bool all) {
-  size_t at = 0;
-  while (at < pending.size()) {
-    size_t end = pending.find('\n', at);
-    if (end == std::string::npos && (all || pending.size() - at > kLineMaxBytes)) end = pending.size();
-    if (end == std::string::npos) break;
-    std::string line = pending.substr(at, end - at);
-    at = std::min(end + 1, pending.size());
-    if (line.empty()) continue;
-    listener_.log("info", line);
-    const std::lock_guard lock(mutex_);
-    lines_.push_back(std::move(line));
-    if (lines_.size() > kLastLines) lines_.pop_front();
-  }
-  pending.erase(0, at);
+void ChildProcess::take_line(std::string line) {
+  listener_.log("info", line);
+  const std::lock_guard lock(mutex_);
+  lines_.push_back(std::move(line));
+  if (lines_.size() > kLastLines) lines_.pop_front();
 }
 
 }  // namespace fmesh::runtime

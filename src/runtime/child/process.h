@@ -81,7 +81,7 @@ class ChildProcess {
   Status spawn(const std::string& program, const std::string& argument, int socket, int log, int output, int page);
   void listen();
   void take_frames(std::string& pending);
-  void take_lines(std::string& pending, bool all);
+  void take_line(std::string line);
   void bury();
 
   ChildListener listener_;
