@@ -187,6 +187,18 @@ asio::awaitable<Status> Connection::start_tls(Trust trust, std::string name) {
                                            " is not trusted: " + std::string(X509_verify_cert_error_string(verified)));
 }
 
+void Connection::read_some(Room room, Done done) {
+  if (inner_) return inner_->async_read_some(room, std::move(done));
+  if (outer_) return outer_->async_read_some(room, std::move(done));
+  tcp_.async_read_some(room, std::move(done));
+}
+
+void Connection::write_some(Bytes bytes, Done done) {
+  if (inner_) return inner_->async_write_some(bytes, std::move(done));
+  if (outer_) return outer_->async_write_some(bytes, std::move(done));
+  tcp_.async_write_some(bytes, std::move(done));
+}
+
 bool Connection::peer_closed() {
   char byte = 0;
   ErrorCode code;

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "net/erased_stream_private.h"
 #include "net/http_async.h"
 #include "net/proxy.h"
 
@@ -43,27 +44,12 @@ struct Trusts {
 Result<Trusts> make_trusts(const TlsIdentity& identity, const Endpoint& endpoint, const Proxy* proxy);
 
 // A TCP connection and the TLS on it: none, to the server or the proxy, or to the server through TLS to the proxy.
-// An AsyncStream; what is read and written goes through the innermost.
-class Connection {
+// What is read and written goes through the innermost.
+class Connection : public ErasedStream {
  public:
-  using executor_type = beast::tcp_stream::executor_type;
-
   Connection(asio::io_context& io, Trusts given) : trusts(std::move(given)), tcp_(io) {}
 
-  executor_type get_executor() { return tcp_.get_executor(); }
-  template <class Buffers, class Token>
-  auto async_read_some(const Buffers& buffers, Token&& token) {
-    if (inner_) return inner_->async_read_some(buffers, std::forward<Token>(token));
-    if (outer_) return outer_->async_read_some(buffers, std::forward<Token>(token));
-    return tcp_.async_read_some(buffers, std::forward<Token>(token));
-  }
-  template <class Buffers, class Token>
-  auto async_write_some(const Buffers& buffers, Token&& token) {
-    if (inner_) return inner_->async_write_some(buffers, std::forward<Token>(token));
-    if (outer_) return outer_->async_write_some(buffers, std::forward<Token>(token));
-    return tcp_.async_write_some(buffers, std::forward<Token>(token));
-  }
-
+  executor_type get_executor() override { return tcp_.get_executor(); }
   beast::tcp_stream& tcp() { return tcp_; }
   // Speaks TLS from here on. `name` is told to the peer (SNI) if it is no address. Errors: kFixInput for trust.
   asio::awaitable<Status> start_tls(Trust trust, std::string name);
@@ -80,6 +66,9 @@ class Connection {
   SteadyClock::time_point idle_since;
 
  private:
+  void read_some(Room room, Done done) override;
+  void write_some(Bytes bytes, Done done) override;
+
   using Outer = asio::ssl::stream<beast::tcp_stream&>;
   using Inner = asio::ssl::stream<Outer&>;
 

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "net/http.h"
+#include "net/socket_stream_private.h"
 
 namespace fmesh::net {
 namespace {
@@ -19,8 +20,6 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using asio::generic::stream_protocol;
 using ErrorCode = boost::system::error_code;
-using Plain = beast::basic_stream<stream_protocol>;
-using Tls = asio::ssl::stream<Plain>;
 using SteadyClock = std::chrono::steady_clock;
 
 // The header of an answer may come in one piece with the begin of its body.
@@ -90,15 +89,14 @@ class Client final : public HttpClient {
   }
 
  private:
-  bool connected() const { return plain_ || tls_; }
+  bool connected() const { return stream_.has_value(); }
   void disconnect() {
-    plain_.reset();
-    tls_.reset();
+    stream_.reset();
     buffer_.clear();
   }
 
   Status load_trust() {
-    trust_.emplace(asio::ssl::context::tls_client);
+    trust_ = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
     ErrorCode code;
     trust_->set_verify_mode(asio::ssl::verify_peer, code);
     trust_->set_default_verify_paths(code);
@@ -131,7 +129,7 @@ class Client final : public HttpClient {
   // Between two answers nothing may come; what comes all the same is the end.
   bool peer_closed() {
     char byte = 0;
-    const int fd = (tls_ ? beast::get_lowest_layer(*tls_) : *plain_).socket().native_handle();
+    const int fd = stream_->lowest().socket().native_handle();
     return ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
   }
 
@@ -143,31 +141,25 @@ class Client final : public HttpClient {
   }
 
   // Starts one asynchronous operation and runs the loop until it is over.
-  template <class Begin>
-  ErrorCode run(bool limited, Begin&& begin) {
+  using Begin = std::function<void(SocketStream&, ErasedStream::Done)>;
+  ErrorCode run(bool limited, const Begin& begin) {
     bool over = false;
     ErrorCode result;
-    auto done = [&](ErrorCode code, auto&&...) {
-      result = code;
-      over = true;
-    };
-    Plain& lowest = tls_ ? beast::get_lowest_layer(*tls_) : *plain_;
+    SocketStream::Plain& lowest = stream_->lowest();
     if (limited) {
       lowest.expires_at(deadline_);
     } else {
       lowest.expires_never();
     }
-    if (tls_) {
-      begin(*tls_, done);
-    } else {
-      begin(*plain_, done);
-    }
+    begin(*stream_, [&](ErrorCode code, size_t) {
+      result = code;
+      over = true;
+    });
     run_until(over);
     return result;
   }
 
-  template <class Begin>
-  Status wait(const std::string& what, Begin&& begin) {
+  Status wait(const std::string& what, const Begin& begin) {
     if (const ErrorCode code = run(true, begin)) return failed(what, code);
     return {};
   }
@@ -182,12 +174,8 @@ class Client final : public HttpClient {
       for (const auto& found : resolver.resolve(host_, port_, code)) endpoints.emplace_back(found.endpoint());
       if (code) return failed("find the host", code);
     }
-    if (secure_) {
-      tls_ = std::make_unique<Tls>(io_, *trust_);
-    } else {
-      plain_ = std::make_unique<Plain>(io_);
-    }
-    Plain& lowest = tls_ ? beast::get_lowest_layer(*tls_) : *plain_;
+    stream_.emplace(SocketStream::Plain(io_), secure_ ? trust_ : nullptr);
+    SocketStream::Plain& lowest = stream_->lowest();
     for (const auto& endpoint : endpoints) {
       bool over = false;
       lowest.expires_at(deadline_);
@@ -204,10 +192,11 @@ class Client final : public HttpClient {
     if (!secure_) return {};
     ErrorCode no_address;
     asio::ip::make_address(host_, no_address);
-    if (no_address) ::SSL_set_tlsext_host_name(tls_->native_handle(), host_.c_str());  // names only (RFC 6066, 3)
-    tls_->set_verify_callback(asio::ssl::host_name_verification(host_));
+    if (no_address)
+      ::SSL_set_tlsext_host_name(stream_->tls().native_handle(), host_.c_str());  // names only (RFC 6066, 3)
+    stream_->tls().set_verify_callback(asio::ssl::host_name_verification(host_));
     bool over = false;
-    tls_->async_handshake(asio::ssl::stream_base::client, [&](ErrorCode result) {
+    stream_->handshake(asio::ssl::stream_base::client, [&](ErrorCode result) {
       code = result;
       over = true;
     });
@@ -238,7 +227,8 @@ class Client final : public HttpClient {
     message.body() = request.body;
     message.keep_alive(true);
     message.prepare_payload();
-    const ErrorCode code = run(true, [&](auto& stream, auto done) { http::async_write(stream, message, done); });
+    const ErrorCode code =
+        run(true, [&](SocketStream& stream, auto done) { http::async_write(stream, message, std::move(done)); });
     if (code && !broke_off(code)) return failed("send the request", code);
     half_sent_ = static_cast<bool>(code);
     return {};
@@ -252,8 +242,9 @@ class Client final : public HttpClient {
       parser->header_limit(kHeaderSizeMaxBytes);
       parser->body_limit(options_.body_size_max_bytes);
       if (request.method == "HEAD") parser->skip(true);
-      FMESH_CHECK(wait("read the answer",
-                       [&](auto& stream, auto done) { http::async_read_header(stream, buffer_, *parser, done); }));
+      FMESH_CHECK(wait("read the answer", [&](SocketStream& stream, auto done) {
+        http::async_read_header(stream, buffer_, *parser, std::move(done));
+      }));
       if (parser->get().result_int() >= 200) return {};
     }
     disconnect();
@@ -278,8 +269,9 @@ class Client final : public HttpClient {
     FMESH_CHECK(write_request(request));
     std::optional<http::response_parser<http::string_body>> parser;
     FMESH_CHECK(read_head(parser, request));
-    FMESH_CHECK(
-        wait("read the answer", [&](auto& stream, auto done) { http::async_read(stream, buffer_, *parser, done); }));
+    FMESH_CHECK(wait("read the answer", [&](SocketStream& stream, auto done) {
+      http::async_read(stream, buffer_, *parser, std::move(done));
+    }));
     HttpResponse response = head_of(parser->get());
     response.body = std::move(parser->get().body());
     if (half_sent_ || !parser->get().keep_alive()) disconnect();
@@ -300,8 +292,9 @@ class Client final : public HttpClient {
     while (!parser->is_done()) {
       parser->get().body().data = chunk.data();
       parser->get().body().size = chunk.size();
-      ErrorCode code =
-          run(!streams, [&](auto& stream, auto done) { http::async_read_some(stream, buffer_, *parser, done); });
+      ErrorCode code = run(!streams, [&](SocketStream& stream, auto done) {
+        http::async_read_some(stream, buffer_, *parser, std::move(done));
+      });
       if (code == http::error::need_buffer) code = {};
       const std::string_view got(chunk.data(), chunk.size() - parser->get().body().size);
       if (!streams) response.body += got;
@@ -318,9 +311,8 @@ class Client final : public HttpClient {
   bool secure_ = false, half_sent_ = false;
   SteadyClock::time_point deadline_;  // of the request at work
   asio::io_context io_{1};
-  std::optional<asio::ssl::context> trust_;
-  std::unique_ptr<Plain> plain_;
-  std::unique_ptr<Tls> tls_;
+  std::shared_ptr<asio::ssl::context> trust_;
+  std::optional<SocketStream> stream_;
   beast::flat_buffer buffer_{kReadBufferMaxBytes};
 };
 

@@ -81,15 +81,11 @@ void ServerCore::end() {
 
 Connection::Connection(std::shared_ptr<ServerCore> core, stream_protocol::socket socket, bool unix_socket,
                        bool loopback)
-    : core_(std::move(core)), unix_socket_(unix_socket), loopback_(loopback), buffer_(kReadBufferMaxBytes) {
-  if (core_->tls && !unix_socket) {
-    tls_context_ = core_->tls;
-    tls_ = std::make_unique<asio::ssl::stream<beast::basic_stream<stream_protocol>>>(
-        beast::basic_stream<stream_protocol>(std::move(socket)), *tls_context_);
-  } else {
-    plain_ = std::make_unique<beast::basic_stream<stream_protocol>>(std::move(socket));
-  }
-}
+    : core_(std::move(core)),
+      unix_socket_(unix_socket),
+      loopback_(loopback),
+      stream_(SocketStream::Plain(std::move(socket)), unix_socket ? nullptr : core_->tls),
+      buffer_(kReadBufferMaxBytes) {}
 
 void Connection::open() {
   core_->open.insert(shared_from_this());
@@ -98,16 +94,16 @@ void Connection::open() {
 
 void Connection::start() {
   open();
-  if (!tls_) return next_request();
+  if (!stream_.secure()) return next_request();
   lowest().expires_after(std::chrono::milliseconds(core_->options.header_timeout_ms));
-  tls_->async_handshake(asio::ssl::stream_base::server, [self = shared_from_this()](ErrorCode code) {
+  stream_.handshake(asio::ssl::stream_base::server, [self = shared_from_this()](ErrorCode code) {
     if (code) return self->close();
     self->next_request();
   });
 }
 
 void Connection::turn_away() {
-  if (tls_) return;  // closed with the last reference: a handshake would cost what there is too little of
+  if (stream_.secure()) return;  // closed with the last reference: a handshake would cost what there is too little of
   open();
   refuse(503,
          "this server has " + std::to_string(core_->options.connections_max) + " connections, its limit; come back");
@@ -137,8 +133,8 @@ void Connection::finish() {
   if (closed_ || finishing_) return;
   finishing_ = true;
   lowest().expires_after(std::chrono::milliseconds(core_->stopping ? kLingerStoppingMs : kLingerTimeoutMs));
-  if (tls_) {
-    tls_->async_shutdown([self = shared_from_this()](ErrorCode) { self->close(); });
+  if (stream_.secure()) {
+    stream_.shutdown([self = shared_from_this()](ErrorCode) { self->close(); });
     return;
   }
   ErrorCode ignored;
@@ -148,7 +144,7 @@ void Connection::finish() {
 
 void Connection::discard() {
   buffer_.clear();
-  plain_->async_read_some(buffer_.prepare(kReadSizeBytes), [self = shared_from_this()](ErrorCode code, size_t size) {
+  stream_.async_read_some(buffer_.prepare(kReadSizeBytes), [self = shared_from_this()](ErrorCode code, size_t size) {
     self->discarded_bytes_ += size;
     if (code || self->discarded_bytes_ > kLingerMaxBytes) return self->close();
     self->discard();
@@ -170,23 +166,19 @@ void Connection::next_request() {
   if (buffer_.size() > 0) return read_header();
   idle_ = true;
   lowest().expires_after(std::chrono::milliseconds(core_->options.idle_timeout_ms));
-  with_stream([this](auto& stream) {
-    stream.async_read_some(buffer_.prepare(kReadSizeBytes), [self = shared_from_this()](ErrorCode code, size_t size) {
-      self->idle_ = false;
-      if (code) return self->close();
-      self->buffer_.commit(size);
-      self->read_header();
-    });
+  stream_.async_read_some(buffer_.prepare(kReadSizeBytes), [self = shared_from_this()](ErrorCode code, size_t size) {
+    self->idle_ = false;
+    if (code) return self->close();
+    self->buffer_.commit(size);
+    self->read_header();
   });
 }
 
 void Connection::read_header() {
   deadline_ = Clock::now() + std::chrono::milliseconds(core_->options.request_timeout_ms);
   lowest().expires_after(std::chrono::milliseconds(core_->options.header_timeout_ms));
-  with_stream([this](auto& stream) {
-    http::async_read_header(stream, buffer_, *parser_,
-                            [self = shared_from_this()](ErrorCode code, size_t) { self->on_header(code); });
-  });
+  http::async_read_header(stream_, buffer_, *parser_,
+                          [self = shared_from_this()](ErrorCode code, size_t) { self->on_header(code); });
 }
 
 void Connection::on_header(ErrorCode code) {
@@ -213,21 +205,17 @@ void Connection::on_header(ErrorCode code) {
   if (expect == message.end() || message.version() == 10 || parser_->is_done()) return read_body();
   if (!beast::iequals(expect->value(), "100-continue")) return refuse(417, "only Expect: 100-continue is understood");
   expire_step();
-  with_stream([this](auto& stream) {
-    asio::async_write(stream, asio::buffer(kContinue), [self = shared_from_this()](ErrorCode failed, size_t) {
-      if (failed) return self->close();
-      self->read_body();
-    });
+  asio::async_write(stream_, asio::buffer(kContinue), [self = shared_from_this()](ErrorCode failed, size_t) {
+    if (failed) return self->close();
+    self->read_body();
   });
 }
 
 void Connection::read_body() {
   if (parser_->is_done()) return dispatch();
   expire_step();
-  with_stream([this](auto& stream) {
-    http::async_read_some(stream, buffer_, *parser_,
-                          [self = shared_from_this()](ErrorCode code, size_t) { self->on_body(code); });
-  });
+  http::async_read_some(stream_, buffer_, *parser_,
+                        [self = shared_from_this()](ErrorCode code, size_t) { self->on_body(code); });
 }
 
 void Connection::on_body(ErrorCode code) {
@@ -289,15 +277,13 @@ void Connection::respond(HttpResponse response) {
 
 void Connection::write_some() {
   expire_step();
-  with_stream([this](auto& stream) {
-    http::async_write_some(stream, *response_writer_, [self = shared_from_this()](ErrorCode code, size_t) {
-      if (code) return self->close();
-      if (!self->response_writer_->is_done()) return self->write_some();
-      self->response_writer_.reset();
-      self->response_.reset();
-      if (!self->keep_alive_) return self->finish();
-      self->next_request();
-    });
+  http::async_write_some(stream_, *response_writer_, [self = shared_from_this()](ErrorCode code, size_t) {
+    if (code) return self->close();
+    if (!self->response_writer_->is_done()) return self->write_some();
+    self->response_writer_.reset();
+    self->response_.reset();
+    if (!self->keep_alive_) return self->finish();
+    self->next_request();
   });
 }
 
@@ -312,17 +298,15 @@ void Connection::respond_streaming(HttpResponse response) {
   const bool with_body = !head_only_ && !core_->stopping;
   if (with_body) body_ = std::make_shared<ChunkedBody>(core_, shared_from_this(), chunked);
   expire_step();
-  with_stream([&, this](auto& stream) {
-    http::async_write_header(
-        stream, *head_writer_,
-        [self = shared_from_this(), body = body_, start = std::move(response.stream)](ErrorCode code, size_t) {
-          if (code) return self->close();
-          if (!body) return self->finish();
-          self->expire_never();
-          self->watch_peer();
-          start(body);
-        });
-  });
+  http::async_write_header(
+      stream_, *head_writer_,
+      [self = shared_from_this(), body = body_, start = std::move(response.stream)](ErrorCode code, size_t) {
+        if (code) return self->close();
+        if (!body) return self->finish();
+        self->expire_never();
+        self->watch_peer();
+        start(body);
+      });
 }
 
 // Reads nothing, but notices when the peer goes away.
@@ -384,26 +368,23 @@ void ChunkedBody::write_piece() {
     self->connection_->expire_never();
     self->pump();
   };
-  connection_->with_stream([&, this](auto& stream) {
-    if (chunked_) {
-      asio::async_write(stream, http::make_chunk(asio::buffer(at_work_)), std::move(done));
-    } else {
-      asio::async_write(stream, asio::buffer(at_work_), std::move(done));
-    }
-  });
+  if (chunked_) {
+    asio::async_write(connection_->stream(), http::make_chunk(asio::buffer(at_work_)), std::move(done));
+  } else {
+    asio::async_write(connection_->stream(), asio::buffer(at_work_), std::move(done));
+  }
 }
 
 void ChunkedBody::write_end() {
   if (!chunked_) return std::shared_ptr(connection_)->finish();
   connection_->deadline_of_piece();
-  connection_->with_stream([this](auto& stream) {
-    asio::async_write(stream, http::make_chunk_last(), [self = shared_from_this()](ErrorCode code, size_t) {
-      const std::shared_ptr<Connection> connection = self->connection_;
-      if (connection == nullptr) return;
-      if (code) return connection->close();
-      connection->finish();
-    });
-  });
+  asio::async_write(connection_->stream(), http::make_chunk_last(),
+                    [self = shared_from_this()](ErrorCode code, size_t) {
+                      const std::shared_ptr<Connection> connection = self->connection_;
+                      if (connection == nullptr) return;
+                      if (code) return connection->close();
+                      connection->finish();
+                    });
 }
 
 void ChunkedBody::gone() {

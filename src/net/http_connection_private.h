@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "net/http.h"
+#include "net/socket_stream_private.h"
 
 namespace fmesh::net {
 
@@ -93,15 +94,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void stop();
   void close();
 
-  // For ChunkedBody: calls `use` with the stream that is in use, plain or TLS.
-  template <class Use>
-  void with_stream(Use&& use) {
-    if (tls_) {
-      use(*tls_);
-    } else {
-      use(*plain_);
-    }
-  }
+  // For ChunkedBody.
+  SocketStream& stream() { return stream_; }
   void expire_step();
   // A stream may go on for ever, each of its pieces may not.
   void deadline_of_piece() {
@@ -114,7 +108,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void finish();
 
  private:
-  beast::basic_stream<stream_protocol>& lowest() { return tls_ ? beast::get_lowest_layer(*tls_) : *plain_; }
+  SocketStream::Plain& lowest() { return stream_.lowest(); }
   void open();
   void next_request();
   void read_header();
@@ -133,9 +127,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::shared_ptr<ServerCore> core_;
   const bool unix_socket_, loopback_;
-  std::shared_ptr<asio::ssl::context> tls_context_;  // outlives tls_
-  std::unique_ptr<beast::basic_stream<stream_protocol>> plain_;
-  std::unique_ptr<asio::ssl::stream<beast::basic_stream<stream_protocol>>> tls_;
+  SocketStream stream_;
   beast::flat_buffer buffer_;
   Clock::time_point deadline_;  // of the whole request, or of the whole answer
   std::optional<http::request_parser<http::string_body>> parser_;
