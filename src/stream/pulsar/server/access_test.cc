@@ -29,6 +29,8 @@ TEST_F(AccessTest, TakesTheTokenOfTheFileAsItIsNow) {
   EXPECT_FALSE(access.check("token", "secre"));
   EXPECT_FALSE(access.check("token", "secret2"));
   EXPECT_FALSE(access.check("token", ""));
+  EXPECT_TRUE(access.check("token", "secret\r\n")) << "as the C++ client reads it from a file";
+  EXPECT_FALSE(access.check("token", "sec\nret"));
   EXPECT_THAT(access.check("basic", "secret").error().text(), HasSubstr("offers basic"));
   EXPECT_THAT(access.check("none", "").error().text(), HasSubstr("use token authentication"));
   write("other");

@@ -1,0 +1,3 @@
+module example.org/spell
+
+go 1.24
