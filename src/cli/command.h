@@ -25,6 +25,7 @@ using AddCommand = void (*)(CLI::App& app, Exit& exit);
 // One function per verb, in the order of `fmesh --help`; the list is in main.cc.
 void add_run(CLI::App& app, Exit& exit);
 void add_instance(CLI::App& app, Exit& exit);
+void add_fetch_package(CLI::App& app, Exit& exit);
 void add_serve(CLI::App& app, Exit& exit);
 void add_new(CLI::App& app, Exit& exit);
 void add_validate(CLI::App& app, Exit& exit);

@@ -144,7 +144,16 @@ Result<std::unique_ptr<stream::Client>> open_log(const std::string& directory, c
   return log;
 }
 
-int run(const InstanceFlags& flags) {
+// "*" is every interface of both families, where the machine has IPv6.
+std::string http_address(const InstanceFlags& flags) {
+  const std::string port = ":" + std::to_string(flags.metrics_port);
+  if (flags.bind_address != "*") return flags.bind_address + port;
+  std::error_code code;
+  return (std::filesystem::exists("/proc/net/if_inet6", code) ? "[::]" : "0.0.0.0") + port;
+}
+
+int run(InstanceFlags& flags) {
+  flags.pulsar.take_environment([](const std::string& name) { return std::getenv(name.c_str()); });
   local::InstanceHostOptions options;
   auto spec = make_spec(flags);
   if (!spec) return report(spec.error());
@@ -156,7 +165,12 @@ int run(const InstanceFlags& flags) {
     if (!limit) return report(limit.error().within("--drain-limit"));
     options.drain_limit_ms = *limit;
   }
-  if (flags.metrics_port > 0) options.http_address = flags.bind_address + ":" + std::to_string(flags.metrics_port);
+  if (flags.metrics_port > 0) options.http_address = http_address(flags);
+  if (!flags.pulsar.given() && flags.pulsar.from_environment) {
+    return report(Error(ErrorKind::kFixInput,
+                        "where are the streams? --pulsar-env, but the variable " + flags.pulsar.environment_prefix +
+                            "brokerServiceURL is not set; the ConfigMap of pulsar.pulsarConfig has to have it"));
+  }
   if (!flags.pulsar.given() && flags.data_directory.empty()) {
     return report(Error(ErrorKind::kFixInput,
                         "where are the streams? Give --pulsar pulsar://HOST:PORT (as Pulsar's instances call it, "
@@ -209,13 +223,15 @@ void add_instance(CLI::App& app, Exit& exit) {
   verb->add_option("--runs", flags->runs, "What runs it, where details and file do not say")
       ->check(CLI::IsMember({"native", "builtin", "python", "source", "sink"}));
   add_pulsar_client_flags(*verb, flags->pulsar);
+  add_pulsar_environment_flags(*verb, flags->pulsar);
   add_stock_flags(*verb, *flags);
   verb->add_option("--data-dir", flags->data_directory, "Streams in the embedded log of this folder")->type_name("DIR");
   verb->add_option("--metrics_port", flags->metrics_port, "Serve /metrics, /healthz, /readyz and /status on this port")
       ->check(CLI::Range(0, 65'535));
   verb->add_option("--cluster_name", flags->cluster, "The Pulsar cluster, a label of the metrics")
       ->capture_default_str();
-  verb->add_option("--bind-address", flags->bind_address, "The address of that port")->capture_default_str();
+  verb->add_option("--bind-address", flags->bind_address, "The address of that port; *: every interface")
+      ->capture_default_str();
   verb->add_option("--drain-limit", flags->drain_limit, "How long ending may take (default 20s)")->type_name("TIME");
   verb->add_option("--cache-dir", flags->cache_directory, "For copies of function libraries")->capture_default_str();
   verb->add_flag("--no-restart", flags->no_restart, "One process, no parent that restarts it after a crash");

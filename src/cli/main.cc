@@ -9,28 +9,29 @@ int main(int argc, char** argv) {
   using namespace fmesh::cli;
   // The visible list of verbs.
   constexpr AddCommand kCommands[] = {
-      add_run,         //
-      add_instance,    //
-      add_serve,       //
-      add_new,         //
-      add_validate,    //
-      add_diff,        //
-      add_why,         //
-      add_operator,    //
-      add_graph,       //
-      add_render,      //
-      add_admit,       //
-      add_crds,        //
-      add_explain,     //
-      add_status,      //
-      add_top,         //
-      add_tap,         //
-      add_logs,        //
-      add_stream,      //
-      add_test,        //
-      add_verify,      //
-      add_completion,  //
-      add_version,     //
+      add_run,            //
+      add_instance,       //
+      add_fetch_package,  //
+      add_serve,          //
+      add_new,            //
+      add_validate,       //
+      add_diff,           //
+      add_why,            //
+      add_operator,       //
+      add_graph,          //
+      add_render,         //
+      add_admit,          //
+      add_crds,           //
+      add_explain,        //
+      add_status,         //
+      add_top,            //
+      add_tap,            //
+      add_logs,           //
+      add_stream,         //
+      add_test,           //
+      add_verify,         //
+      add_completion,     //
+      add_version,        //
   };
 
   CLI::App app{"fmesh runs event-streaming applications described as Kubernetes resources"};

@@ -7,6 +7,29 @@
 
 namespace fmesh::cli {
 
+void PulsarClientFlags::take_environment(const Variable& variable) {
+  if (!from_environment) return;
+  const auto text = [&](const char* name) {
+    const char* found = variable(environment_prefix + name);
+    return std::string(found == nullptr ? "" : found);
+  };
+  const auto fill = [&](std::string& field, const char* name) {
+    if (field.empty()) field = text(name);
+  };
+  fill(url, "brokerServiceURL");
+  fill(web_url, "webServiceURL");
+  if (auth_plugin.empty() && auth_params.empty()) {
+    fill(auth_plugin, "clientAuthenticationPlugin");
+    fill(auth_params, "clientAuthenticationParameters");
+  }
+  fill(trust_file, "tlsTrustCertsFilePath");
+  insecure = insecure || text("tlsAllowInsecureConnection") == "true";
+  any_name = any_name || text("tlsHostnameVerificationEnable") == "false";
+  // A topic's service URL says whether TLS is spoken; a resource says it, too.
+  constexpr std::string_view kPlain = "pulsar://";
+  if (text("useTls") == "true" && url.starts_with(kPlain)) url = "pulsar+ssl://" + url.substr(kPlain.size());
+}
+
 stream::pulsar::PulsarOptions PulsarClientFlags::options() const {
   stream::pulsar::PulsarOptions options;
   options.service_url = url;
@@ -54,6 +77,16 @@ void add_pulsar_client_flags(CLI::App& app, PulsarClientFlags& flags) {
   group(app.add_option("--listener-name", flags.listener_name, "Which of the brokers' advertised addresses to use")
             ->type_name("NAME"))
       ->needs(url);
+}
+
+void add_pulsar_environment_flags(CLI::App& app, PulsarClientFlags& flags) {
+  const auto group = [](CLI::Option* option) { return option->group("Pulsar"); };
+  CLI::Option* environment = group(app.add_flag("--pulsar-env", flags.from_environment,
+                                                "What is not given here comes from brokerServiceURL, webServiceURL, "
+                                                "clientAuthenticationPlugin and the other variables of a pod"));
+  group(
+      app.add_option("--pulsar-env-prefix", flags.environment_prefix, "What their names begin with")->type_name("TEXT"))
+      ->needs(environment);
 }
 
 }  // namespace fmesh::cli

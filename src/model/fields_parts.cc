@@ -228,8 +228,12 @@ const StructInfo& struct_info<GenericRuntime>() {
   using S = GenericRuntime;
   static const StructInfo info{
       "genericRuntime",
-      {field<&S::function_file>("functionFile", "Path of the function; on one machine relative to the YAML file"),
-       field<&S::function_file_location>("functionFileLocation", "Where it is downloaded from"),
+      {field<&S::function_file>("functionFile",
+                                "Path of the function: on one machine relative to the YAML file, in a pod in the image "
+                                "or in the package of functionFileLocation"),
+       field<&S::function_file_location>("functionFileLocation",
+                                         "Where it is downloaded from: function://tenant/ns/name@version or http(s); "
+                                         "of cpp and fmesh-python, #sha256=HEX behind it pins it"),
        field<&S::language>("language", "cpp, builtin, fmesh-python, or one of upstream's languages",
                            {.required = true}),
        field<&S::log>("log", "Log settings")}};

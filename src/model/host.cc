@@ -20,6 +20,16 @@ std::optional<HostKind> choose_host(const ComponentSpec& spec, Kind kind) {
   return HostKind::kStock;
 }
 
+std::optional<HostKind> choose_pod_host(const ComponentSpec& spec, Kind kind) {
+  if (kind == Kind::kFunction && spec.python) return HostKind::kStock;
+  return choose_host(spec, kind);
+}
+
+bool is_native_pod(const ComponentSpec& spec, Kind kind) {
+  const auto host = choose_pod_host(spec, kind);
+  return host && *host != HostKind::kStock;
+}
+
 std::string host_label(const ComponentSpec& spec, Kind kind) {
   const auto with_class = [&](std::string what) {
     return spec.class_name.empty() ? what : what + " " + spec.class_name;

@@ -23,8 +23,14 @@ inline constexpr std::string_view kLanguageBuiltin = "builtin";
 inline constexpr std::string_view kLanguagePython = "fmesh-python";
 
 // The table "How a resource chooses its host". None if nothing is named that could run it: no runtime and no connector.
-// `kPython` for `python` is the choice of this machine; pods use the stock instance.
+// `kPython` for `python` is the choice of this machine.
 std::optional<HostKind> choose_host(const ComponentSpec& spec, Kind kind);
+
+// The same in pods, where `python` is Pulsar's stock instance.
+std::optional<HostKind> choose_pod_host(const ComponentSpec& spec, Kind kind);
+
+// True for what fmesh's own image runs in a pod: native and built-in functions, fmesh-python, built-in connectors.
+bool is_native_pod(const ComponentSpec& spec, Kind kind);
 
 // What runs it, for people: "builtin map", "generator", "java org.example.Enrich".
 std::string host_label(const ComponentSpec& spec, Kind kind);

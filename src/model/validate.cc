@@ -38,7 +38,16 @@ Diagnostics validate_component(const Component& component, const ValidateOptions
   check_delivery(component, options, findings);
   check_streams(component, options, findings);
   check_window(component, findings);
-  if (options.target == Target::kCluster) check_cluster(component, findings);
+  if (options.target == Target::kCluster) {
+    check_cluster(component, findings);
+    check_native_pod(component, findings);
+  }
+  return findings.take();
+}
+
+Diagnostics validate_native_pod(const Component& component) {
+  Findings findings(component);
+  check_native_pod(component, findings);
   return findings.take();
 }
 

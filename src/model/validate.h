@@ -19,6 +19,9 @@ struct ValidateOptions {
 // The rules for creating one component. REQUIRES: defaults are applied.
 Diagnostics validate_component(const Component& component, const ValidateOptions& options);
 
+// Of those rules the ones for pods of fmesh's image, which no pod can do without. Nothing for other pods.
+Diagnostics validate_native_pod(const Component& component);
+
 // The rules for changing `before` into `after`: those for creating it, except that it may be scaled to zero and that
 // what was wrong before only warns; and warnings about changes that do not do what one may think.
 Diagnostics validate_update(const Component& before, const Component& after, const ValidateOptions& options);

@@ -17,5 +17,7 @@ void check_streams(const Component& component, const ValidateOptions& options, F
 void check_window(const Component& component, Findings& findings);
 // What only pods need: Pulsar, resources, state service.
 void check_cluster(const Component& component, Findings& findings);
+// What a pod of fmesh's image can't do (validate_native.cc); nothing for other pods.
+void check_native_pod(const Component& component, Findings& findings);
 
 }  // namespace fmesh::model

@@ -14,7 +14,6 @@
 #include "model/defaults.h"
 #include "model/fields.h"
 #include "model/findings.h"
-#include "model/host.h"
 #include "model/json.h"
 #include "model/live.h"
 #include "model/quantity.h"
@@ -172,43 +171,9 @@ bool being_deleted(const json::value& object) {
 
 // --- rules ---
 
-// What is hosted by fmesh itself, and so has no pods yet. None for the stock runners.
-std::optional<std::pair<std::string, std::string>> native_part(const Component& component) {
-  const model::ComponentSpec& spec = component.spec;
-  if (spec.java || spec.python || spec.golang) return std::nullopt;
-  if (spec.generic_runtime) {
-    const std::string& language = spec.generic_runtime->language;
-    const bool ours =
-        language == model::kLanguageNative || language == model::kLanguageBuiltin || language == model::kLanguagePython;
-    if (!ours) return std::nullopt;
-    return std::pair("genericRuntime.language", "language " + language);
-  }
-  const auto host = model::choose_host(spec, component.kind);
-  if (host == model::HostKind::kSource) return std::pair("sourceType", "built-in source " + spec.source_type);
-  if (host == model::HostKind::kSink) return std::pair("sinkType", "built-in sink " + spec.sink_type);
-  return std::nullopt;
-}
-
-void check_native(const Component* before, const Component& component, Diagnostics& out) {
-  const auto native = native_part(component);
-  if (!native) return;
-  model::Findings findings(component);
-  const bool connector = component.kind != Kind::kFunction;
-  findings.add(before && native_part(*before) == native ? Severity::kWarning : Severity::kError,
-               Path::of(native->first),
-               fmt::format("{} does not run in pods yet, only on one machine (`fmesh run`); {}", native->second,
-                           connector ? "give a connector in java.jar"
-                                     : "use java, python, golang or another language of genericRuntime"),
-               connector ? "spec.runtime.java" : "");
-  out.append(findings.take());
-}
-
 Diagnostics check_component(const Component* before, const Component& component) {
   const model::ValidateOptions options{.target = model::Target::kCluster, .builtins = {}};
-  Diagnostics out =
-      before ? model::validate_update(*before, component, options) : model::validate_component(component, options);
-  check_native(before, component, out);
-  return out;
+  return before ? model::validate_update(*before, component, options) : model::validate_component(component, options);
 }
 
 // Two items of one kind would be one resource. Those of different kinds share a full name in Pulsar, which upstream

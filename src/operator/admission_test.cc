@@ -161,16 +161,30 @@ TEST(Admission, AMeshKeepsItsSpecAsWritten) {
   EXPECT_EQ(admit_create(object).object, object);
 }
 
-TEST(Admission, NativeComponentsAreRefusedWithAWayOut) {
+TEST(Admission, NativeComponentsAreTakenAndNeedLess) {
+  const json::value native = json::parse(R"({"apiVersion": "compute.functionmesh.io/v1alpha1", "kind": "Function",
+    "metadata": {"name": "f"}, "spec": {"className": "map", "input": {"topics": ["in"]}, "pulsar": {"pulsarConfig": "p"},
+    "genericRuntime": {"language": "builtin"}}})");
+  const AdmissionAnswer answer = admit_create(native);
+  EXPECT_TRUE(answer.allowed) << answer.message;
+  EXPECT_EQ(kube::string_at(answer.object, {"spec", "resources", "requests", "memory"}), "128Mi");
+  EXPECT_EQ(kube::string_at(answer.object, {"spec", "resources", "limits", "memory"}), "256Mi");
+  const json::value source = json::parse(R"({"apiVersion": "compute.functionmesh.io/v1alpha1", "kind": "Source",
+    "metadata": {"name": "s"}, "spec": {"sourceType": "generator", "sourceConfig": {}, "output": {"topic": "out"},
+    "pulsar": {"pulsarConfig": "p"}}})");
+  EXPECT_TRUE(admit_create(source).allowed);
+}
+
+TEST(Admission, NativeComponentsThatNoPodCanRunAreRefusedWithAWayOut) {
   const json::value native = json::parse(R"({"apiVersion": "compute.functionmesh.io/v1alpha1", "kind": "Function",
     "metadata": {"name": "f"}, "spec": {"className": "map", "input": {"topics": ["in"]}, "pulsar": {"pulsarConfig": "p"},
     "genericRuntime": {"language": "cpp", "functionFile": "f.so"}}})");
   const AdmissionAnswer answer = admit_create(native);
   EXPECT_FALSE(answer.allowed);
-  EXPECT_THAT(paths(answer), ElementsAre("spec.genericRuntime.language"));
-  EXPECT_THAT(answer.message, HasSubstr("fmesh run"));
+  EXPECT_THAT(paths(answer), ElementsAre("spec.genericRuntime.functionFile"));
+  EXPECT_THAT(answer.message, HasSubstr("functionFileLocation"));
   const json::value source = json::parse(R"({"apiVersion": "compute.functionmesh.io/v1alpha1", "kind": "Source",
-    "metadata": {"name": "s"}, "spec": {"sourceType": "generator", "sourceConfig": {}, "output": {"topic": "out"},
+    "metadata": {"name": "s"}, "spec": {"sourceType": "generater", "sourceConfig": {}, "output": {"topic": "out"},
     "pulsar": {"pulsarConfig": "p"}}})");
   EXPECT_THAT(paths(admit_create(source)), ElementsAre("spec.sourceType"));
 }

@@ -87,7 +87,8 @@ bool says_broker_is_away(std::string_view line) {
                              "connection refused", "ConnectException", "Timeout exceeded", "dial tcp"});
 }
 bool says_broker_refuses(std::string_view line) {
-  return contains_any(line, {"AuthenticationException", "AuthorizationException", "Unauthorized", "not authorized"});
+  return contains_any(line, {"AuthenticationException", "AuthorizationException", "Unauthorized", "not authorized",
+                             "AuthenticationError", "AuthorizationError"});
 }
 
 constexpr size_t kLogLineMaxBytes = 400;  // a person reads it in a terminal

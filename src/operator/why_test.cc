@@ -155,6 +155,21 @@ TEST(Why, TheReasonOfACrashIsFoundAboveTheStack) {
   EXPECT_THAT(all, HasSubstr("check brokerServiceURL"));
 }
 
+// Of fmesh's own image: it runs, its readiness probe says no, and its log says why.
+TEST(Why, AnInstanceThatIsNotAttachedYetSaysWhatItWaitsFor) {
+  const char* pod = R"({"metadata":{"name":"p"},"status":{"phase":"Running","containerStatuses":[{"name":"c",
+      "ready":false,"state":{"running":{}}}]}})";
+  const std::vector<json::value> events = {json::parse(R"({"involvedObject":{"name":"p"},"reason":"Unhealthy",
+                      "message":"Readiness probe failed: HTTP probe failed with statuscode: 503"})")};
+  EXPECT_THAT(
+      about(pod, events,
+            {{"p/c", "post[0] warn: connect to 10.0.0.1:6651: Connection refused; starting again in 800 ms\n"}}),
+      testing::AllOf(HasSubstr("runs and is not ready yet"), HasSubstr("statuscode: 503"),
+                     HasSubstr("does not reach the broker")));
+  EXPECT_THAT(about(pod, events, {{"p/c", "mark[0] error: produce to t: AuthorizationError: no\n"}}),
+              HasSubstr("the broker refuses it"));
+}
+
 TEST(Why, AnEndWithoutAnErrorIsOneToo) {
   const std::string all = about(
       R"({"metadata":{"name":"p"},"status":{"phase":"Running","containerStatuses":[{"name":"c","ready":false,

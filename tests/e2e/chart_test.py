@@ -114,7 +114,7 @@ class RenderTest(ChartCase):
         self.assertEqual((container["image"], container["imagePullPolicy"], container["name"]),
                          ("registry.example/function-mesh:v1", "Always", "function-mesh-operator"))
         config = objects["ConfigMap", f"{MANAGER}-configs"]["data"]["config.yaml"]
-        for word in ("java: j:1", "image: n:1", "- name: runner-pull", "runnerImagePullPolicy: Never", 'l: "1"', 'an: "2"', "logLevel: info"):
+        for word in ("java: j:1", "image: n:1", "fmesh: registry.example/function-mesh:v1", "- name: runner-pull", "runnerImagePullPolicy: Never", 'l: "1"', 'an: "2"', "logLevel: info"):
             self.assertIn(word, config)
         for one in objects["MutatingWebhookConfiguration", "function-mesh-mutating-webhook-configuration"]["webhooks"]:
             self.assertEqual(one["failurePolicy"], "Ignore")

@@ -41,7 +41,7 @@ def is_operator(command):
 
 
 class PodCase(KubeCase):
-    """cls.path is a folder of the program; `values` are the chart's. Subclasses give `runner_image`, and may bring more in `set_up_more`."""
+    """cls.path is a folder of the program; `values` are the chart's. Subclasses give `runner_image`."""
 
     values = {}
 
@@ -61,8 +61,9 @@ class PodCase(KubeCase):
         atexit.register(cls.cluster.stop)
         make_image("fmesh", cls.path / "fmesh.tar", "--build", BUILD)
         for archive in (cls.path / "fmesh.tar", cls.runner_image()):
-            cls.cluster.import_image(archive)
-            archive.unlink()
+            if archive:
+                cls.cluster.import_image(archive)
+                archive.unlink()
         cls.client = cls.cluster.client()
         cls.addClassCleanup(cls.client.close)
         cls.install()
@@ -73,7 +74,7 @@ class PodCase(KubeCase):
 
     @classmethod
     def runner_image(cls):
-        """Makes an archive of the image that `values` name for functions, and returns its path."""
+        """Makes an archive of the image that `values` name for functions, and returns its path; None: there is none."""
         raise NotImplementedError
 
     @classmethod

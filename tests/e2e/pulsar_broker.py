@@ -35,10 +35,10 @@ def python():
 class Broker:
     """Starts at once, is ready after wait()."""
 
-    def __init__(self, proxied_port=None):
-        """With `proxied_port`, clients of the listener "proxied" are led there."""
+    def __init__(self, proxied_port=None, bind=None):
+        """With `proxied_port`, clients of the listener "proxied" are led there; `bind` is another address than loopback."""
         self.folder = tempfile.TemporaryDirectory(prefix="fmesh-pulsar-", ignore_cleanup_errors=True)
-        self.up = ["up", "--auth", "--folder", self.folder.name] + (["--proxied-port", str(proxied_port)] if proxied_port else [])
+        self.up = ["up", "--auth", "--folder", self.folder.name] + (["--proxied-port", str(proxied_port)] if proxied_port else []) + (["--bind", bind] if bind else [])
         self.starting = subprocess.Popen([PROGRAM, *self.up], stderr=subprocess.PIPE, text=True)
 
     def wait(self):
@@ -57,9 +57,15 @@ class Broker:
         self.key = Path(settings["PULSAR_TOKEN_KEY_FILE"]).read_bytes()
         return self
 
-    def restart(self):
+    def down(self):
         run("down", "--folder", self.folder.name)
+
+    def up_again(self):
         run(*self.up, timeout=UP_TIMEOUT_S)
+
+    def restart(self):
+        self.down()
+        self.up_again()
 
     def stop(self):
         self.starting.wait(UP_TIMEOUT_S)

@@ -63,7 +63,7 @@ class RenderTest(unittest.TestCase):
                                                     "spec": {"genericRuntime": {"functionFile": "a.so", "language": "cpp"}}}))
         done = render(path, code=2)
         self.assertIn(f"{path}:1:", done.stderr)
-        self.assertIn("runs in the local mesh only", done.stderr)
+        self.assertIn("a pod has no folder that a.so could be relative to", done.stderr)
         self.assertIn("Nothing was rendered", done.stderr)
         self.assertEqual(done.stdout, "")
 
@@ -91,9 +91,15 @@ class RenderTest(unittest.TestCase):
         self.assertEqual([one["kind"] for one in objects], ["StatefulSet", "Service", "HorizontalPodAutoscaler"])
         self.assertEqual(json.loads(render("-", text=json.dumps(DENSE)).stdout), objects)
 
-    def test_examples_say_that_they_run_on_this_machine_only(self):
+    def test_examples_say_what_a_cluster_needs_on_top(self):
         for example in sorted((ROOT / "examples").glob("*/mesh.yaml")):
-            self.assertIn("local mesh only", render(str(example), code=2).stderr, example)
+            self.assertIn("pulsar.pulsarConfig: is missing", render(str(example), code=2).stderr, example)
+
+    def test_native_components_are_rendered(self):
+        spec = {"sourceType": "generator", "sourceConfig": {}, "output": {"topic": "out"}, "pulsar": {"pulsarConfig": "p"}}
+        path = self.file("native.json", json.dumps({"apiVersion": GROUP, "kind": "Source", "metadata": {"name": "s"}, "spec": spec}))
+        container = json.loads(render(path).stdout)[0]["spec"]["template"]["spec"]["containers"][0]
+        self.assertEqual(container["command"][:2], ["/usr/bin/fmesh", "instance"])
 
 
 class RenderedObjectsTest(KubeCase):

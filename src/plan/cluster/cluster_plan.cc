@@ -4,6 +4,7 @@
 
 #include "model/defaults.h"
 #include "model/fields.h"
+#include "model/host.h"
 #include "plan/cluster/autoscaler.h"
 #include "plan/cluster/backend.h"
 #include "plan/cluster/command.h"
@@ -96,6 +97,8 @@ Result<ClusterObjects> make_cluster_objects(const model::Component& given, const
                                             const ClusterOptions& options, const std::string& uid) {
   model::Component component = given;
   model::apply_essential_defaults(component.spec, component.metadata.name);
+  // What fmesh's own instances log they write to the log topic themselves.
+  if (model::is_native_pod(component.spec, component.kind)) component.spec.log_topic_agent = "runtime";
   FMESH_TRY(const PodCommand command, make_pod_command(component, options, uid));
   if (!component.spec.pulsar || component.spec.pulsar->pulsar_config.empty()) {
     return refuse_field(component, "pulsar.pulsarConfig",

@@ -19,6 +19,7 @@ namespace fmesh::plan {
 // The operator's config file (facts of upstream: keys are Go field names, matched without regard to case).
 struct RunnerConfig {
   std::string java_image{}, python_image{}, go_image{};  // empty: upstream's default
+  std::string fmesh_image{};                             // empty: fmesh of this version
   std::map<std::string, std::string> generic_images{};   // by language
   std::vector<std::string> image_pull_secrets{};
   std::string image_pull_policy{};  // empty: IfNotPresent
@@ -56,8 +57,8 @@ struct ClusterObjects {
 // The spec is taken as the API server has it, i.e. with what admission filled in when the resource was written, and no
 // more: a default of admission that an older resource does not have would be a change of its pods. What upstream can't
 // do without (name, tenant, replicas ...) is taken at its default.
-// Errors: kFixInput for what can't be rendered: no runtime, no pulsarConfig, a native component (whose pods are not
-// there yet), a pod that can't be created (a name or mount path given twice, a mount without a volume).
+// Errors: kFixInput for what can't be rendered: no runtime, no pulsarConfig, a native component whose code is nowhere,
+// a pod that can't be created (a name or mount path given twice, a mount without a volume).
 Result<ClusterObjects> make_cluster_objects(const model::Component& component, const BackendConfigs& backend,
                                             const ClusterOptions& options, const std::string& uid);
 

@@ -68,13 +68,6 @@ TEST(ClusterPlan, WhatCantBeRenderedIsRefusedWithTheWayOut) {
               HasSubstr("no runtime is given"));
   EXPECT_THAT(refusal_of(component_of("Sink", "className: C, pulsar: {pulsarConfig: b}, python: {py: a}")),
               HasSubstr("needs `java`"));
-  for (const char* language : {"cpp", "builtin", "fmesh-python"}) {
-    EXPECT_THAT(refusal_of(component_of("Function", fmt::format("className: C, pulsar: {{pulsarConfig: b}}, "
-                                                                "genericRuntime: {{functionFile: a, language: {}}}",
-                                                                language))),
-                HasSubstr("runs in the local mesh only"))
-        << language;
-  }
 }
 
 // D1

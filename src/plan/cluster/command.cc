@@ -41,27 +41,19 @@ std::unexpected<Error> refuse(const model::Component& component, const std::stri
 Result<PodCommand> choose_command(const CommandInput& input) {
   const model::Component& component = input.component;
   const model::ComponentSpec& spec = component.spec;
-  const auto host = model::choose_host(spec, component.kind);
+  if (model::is_native_pod(spec, component.kind)) return make_native_command(input);
   if (component.kind != model::Kind::kFunction) {
     if (spec.java) return make_java_command(input);
-    if (host) {
-      return refuse(component, "the connector '" + model::host_label(spec, component.kind) +
-                                   "' is built into fmesh and runs in the local mesh only; a pod needs `java` with the "
-                                   "NAR of a connector");
-    }
     return refuse(component, std::string("a ") + model::to_string(component.kind) +
-                                 " in a cluster needs `java` with the NAR or jar of a connector");
+                                 " in a cluster needs `java` with the NAR or jar of a connector, or names a built-in "
+                                 "one in " +
+                                 (component.kind == model::Kind::kSource ? "sourceType" : "sinkType"));
   }
   if (spec.java) return make_java_command(input);
   if (spec.python) return make_python_command(input);
   if (spec.golang) return make_go_command(input);
   if (!spec.generic_runtime) {
     return refuse(component, "no runtime is given; expected `java`, `python`, `golang` or `genericRuntime`");
-  }
-  if (host != model::HostKind::kStock) {
-    return refuse(component, "the language '" + spec.generic_runtime->language +
-                                 "' runs in the local mesh only; a pod needs a runtime of Pulsar's: `java`, `python`, "
-                                 "`golang`, or `genericRuntime` with nodejs, python, executable or wasm");
   }
   return make_generic_command(input);
 }
@@ -115,8 +107,11 @@ PodCommand pod_command(const char* shell, std::string command, Package package) 
 Result<PodCommand> make_pod_command(const model::Component& component, const ClusterOptions& options,
                                     const std::string& uid) {
   FMESH_TRY(PodCommand out, choose_command({.component = component, .options = options, .uid = uid}));
-  std::string words = out.command.back();
-  if (out.downloader) words += out.downloader->at("command").as_array().back().as_string();
+  std::string words;
+  for (const std::string& word : out.command) words += word;
+  if (out.downloader) {
+    for (const auto& word : out.downloader->at("command").as_array()) words += word.as_string();
+  }
   if (words.find('\0') != std::string::npos) {
     return refuse(component, "a field of its spec has a NUL character, which no command of a pod can carry");
   }

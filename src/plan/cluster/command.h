@@ -1,5 +1,6 @@
-// The commands of a pod: what runs a component with Pulsar's stock instances (Java, Python, Go) and the generic runner,
-// how its package gets there, and where it logs. Same words as upstream's, so that its images run unchanged. Pure.
+// The commands of a pod: what runs a component with Pulsar's stock instances (Java, Python, Go), the generic runner or
+// fmesh itself, how its package gets there, and where it logs. For images of upstream the words are upstream's, so that
+// those run unchanged. Pure.
 #pragma once
 
 #include <boost/json/value.hpp>
@@ -16,6 +17,7 @@ namespace fmesh::plan {
 struct PodCommand {
   std::vector<std::string> command;                // of the main container
   std::vector<boost::json::object> env;            // what the runtime needs on top (Go: LOGGING_LEVEL)
+  bool serves_health = false;                      // /healthz and /readyz at the metrics port
   std::vector<boost::json::object> volumes;        // log ConfigMaps, what the downloader fetches into
   std::vector<boost::json::object> volume_mounts;  // of the main container
   std::optional<boost::json::object> downloader;   // init container without mounts of the user, if options say so

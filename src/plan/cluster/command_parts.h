@@ -37,5 +37,7 @@ Result<PodCommand> make_java_command(const CommandInput& input);
 Result<PodCommand> make_python_command(const CommandInput& input);
 Result<PodCommand> make_go_command(const CommandInput& input);
 Result<PodCommand> make_generic_command(const CommandInput& input);
+// REQUIRES: model::is_native_pod().
+Result<PodCommand> make_native_command(const CommandInput& input);
 
 }  // namespace fmesh::plan

@@ -62,16 +62,11 @@ std::string refusal(const model::Component& component) {
   return command ? std::string() : command.error().to_string();
 }
 
-TEST(PodCommand, RefusesWhatHasNoPodYet) {
-  EXPECT_THAT(refusal(function("  genericRuntime: {language: cpp, functionFile: a.so}\n")),
-              HasSubstr("the language 'cpp' runs in the local mesh only"));
-  EXPECT_THAT(refusal(function("  className: map\n  genericRuntime: {language: builtin}\n")), HasSubstr("'builtin'"));
+TEST(PodCommand, RefusesWhatNothingRuns) {
   model::Component source = function("  java: {jar: a.jar}\n");
   source.kind = model::Kind::kSource;
   source.spec.java.reset();
   EXPECT_THAT(refusal(source), HasSubstr("a Source in a cluster needs `java`"));
-  source.spec.source_type = "generator";
-  EXPECT_THAT(refusal(source), HasSubstr("the connector 'generator' is built into fmesh"));
   model::Component none = function("  java: {jar: a.jar}\n");
   none.spec.java.reset();
   EXPECT_THAT(refusal(none), HasSubstr("no runtime is given"));

@@ -35,6 +35,12 @@ std::string replace_reference(std::string_view text, std::string_view name, std:
   return out;
 }
 
+std::string literal(std::string_view text) {
+  std::string out;
+  for (const char c : text) out += c == '$' ? std::string("$$") : std::string(1, c);
+  return out;
+}
+
 Result<json::array> unique_environment(const json::array& entries) {
   std::map<std::string, size_t> last;
   for (size_t index = 0; index < entries.size(); ++index) last[text_of(entries[index], "name")] = index;

@@ -14,6 +14,10 @@ namespace fmesh::plan {
 // Errors: kFixInput if a $(NAME) means an earlier entry whose value comes from elsewhere (valueFrom).
 Result<boost::json::array> unique_environment(const boost::json::array& entries);
 
+// `text` as it is, in a command or a variable of a container: Kubernetes makes one $ of each two, and then nothing of
+// $(NAME).
+std::string literal(std::string_view text);
+
 // `text` with each $(name) replaced; $$ is Kubernetes' escape for $.
 std::string replace_reference(std::string_view text, std::string_view name, std::string_view replacement);
 

@@ -229,7 +229,12 @@ class Builder {
   void add_probes(json::object& container) const {
     const bool own = pod_.liveness && pod_.liveness->period_seconds > 0;
     const auto& liveness = own ? pod_.liveness : input_.backend.liveness;
-    if (liveness) container.emplace("livenessProbe", liveness_probe(*liveness));
+    if (input_.command.serves_health) {
+      container.emplace("livenessProbe", native_liveness_probe(liveness));
+      container.emplace("readinessProbe", native_readiness_probe());
+    } else if (liveness) {
+      container.emplace("livenessProbe", liveness_probe(*liveness));
+    }
     const model::Json& startup = pod_.startup_probe.present() ? pod_.startup_probe : input_.backend.startup_probe;
     if (startup.present()) container.emplace("startupProbe", complete_probe(startup));
   }

@@ -12,6 +12,9 @@ namespace json = boost::json;
 
 constexpr int kTimeoutSeconds = 1, kPeriodSeconds = 10, kSuccesses = 1, kFailures = 3;  // of Kubernetes
 
+// A rollout waits for it: an instance attaches within a fraction of a second.
+constexpr int kReadyPeriodSeconds = 1;
+
 int given_or(int32_t value, int fallback) { return value > 0 ? value : fallback; }
 
 // Zero counts as not given, as in Kubernetes' own defaulting.
@@ -30,6 +33,25 @@ json::object liveness_probe(const model::Liveness& liveness) {
   out.emplace("successThreshold", given_or(liveness.success_threshold, kSuccesses));
   out.emplace("failureThreshold", given_or(liveness.failure_threshold, kFailures));
   return out;
+}
+
+json::object native_liveness_probe(const std::optional<model::Liveness>& liveness) {
+  // A period without any wish: a worker that is stuck has been so for half a minute already.
+  const model::Liveness usual{.initial_delay_seconds = 0,
+                              .period_seconds = kPeriodSeconds,
+                              .success_threshold = kSuccesses,
+                              .failure_threshold = kFailures};
+  json::object out = liveness_probe(liveness ? *liveness : usual);
+  out["httpGet"].get_object()["path"] = "/healthz";
+  return out;
+}
+
+json::object native_readiness_probe() {
+  return {{"httpGet", {{"path", "/readyz"}, {"port", kMetricsPort}, {"scheme", "HTTP"}}},
+          {"timeoutSeconds", kTimeoutSeconds},
+          {"periodSeconds", kReadyPeriodSeconds},
+          {"successThreshold", kSuccesses},
+          {"failureThreshold", kFailures}};
 }
 
 json::value complete_probe(const model::Json& probe) {

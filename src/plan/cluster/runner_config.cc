@@ -116,10 +116,12 @@ class ConfigReader {
         config_.python_image = text(entry.value, path);
       } else if (key == "go") {
         config_.go_image = text(entry.value, path);
+      } else if (key == "fmesh") {
+        config_.fmesh_image = text(entry.value, path);
       } else if (key == "genericruntime") {
         config_.generic_images = strings(entry.value, path);
       } else {
-        unknown(entry, {"java", "python", "go", "genericRuntime"});
+        unknown(entry, {"java", "python", "go", "genericRuntime", "fmesh"});
       }
     }
   }

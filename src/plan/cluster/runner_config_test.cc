@@ -20,11 +20,13 @@ std::string error_of(const char* text) {
 
 TEST(RunnerConfigFile, IsReadWhateverTheCaseOfItsKeys) {
   const RunnerConfig config = config_of(
-      "runnerImages: {java: j, PYTHON: p, go: g, genericRuntime: {nodejs: n}}\nRunnerImagePullSecrets: [{name: s}]\n"
+      "runnerImages: {java: j, PYTHON: p, go: g, fmesh: f, genericRuntime: {nodejs: n}}\nRunnerImagePullSecrets: "
+      "[{name: s}]\n"
       "runnerimagepullpolicy: Always\nresourceLabels: {l: '1'}\nresourceAnnotations: {a: '2'}\nlogLevel: debug\n");
   EXPECT_EQ(config.java_image, "j");
   EXPECT_EQ(config.python_image, "p");
   EXPECT_EQ(config.go_image, "g");
+  EXPECT_EQ(config.fmesh_image, "f");
   EXPECT_EQ(config.generic_images.at("nodejs"), "n");
   EXPECT_THAT(config.image_pull_secrets, ElementsAre("s"));
   EXPECT_EQ(config.image_pull_policy, "Always");
