@@ -190,7 +190,12 @@ verb_e2e() {
   prepare Pulsar testbed/pulsar/pulsar nar data-generator http
   case ${1:-} in
     "") build && run_ctest build -L '^e2e$' ;;
-    --all) build && run_ctest build -L 'e2e' ;;
+    --all)
+      need cdc
+      prepare Pulsar testbed/pulsar/pulsar nar debezium-postgres elastic-search
+      prepare OpenSearch testbed/opensearch/opensearch fetch
+      build && run_ctest build -L 'e2e'
+      ;;
     *) fail "e2e: found '$1', expected --all or nothing" ;;
   esac
 }
