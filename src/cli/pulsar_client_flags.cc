@@ -1,6 +1,7 @@
 #include "cli/pulsar_client_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <utility>
 
 #include "stream/changelog/changelog_client.h"
@@ -45,7 +46,12 @@ stream::pulsar::PulsarOptions PulsarClientFlags::options() const {
 
 Result<std::unique_ptr<stream::Client>> open_cluster(stream::pulsar::PulsarOptions options, Loop& loop) {
   FMESH_TRY(auto cluster, stream::pulsar::open_pulsar(std::move(options)));
-  return stream::with_changelog(std::move(cluster), loop, {});
+  stream::ChangelogOptions changelogs;
+  changelogs.compaction_failed = [](const std::string& topic, const Error& why) {
+    std::fprintf(stderr, "fmesh: the changelog of state grows, as it is not compacted: %s: %s\n", topic.c_str(),
+                 why.text().c_str());
+  };
+  return stream::with_changelog(std::move(cluster), loop, std::move(changelogs));
 }
 
 void add_pulsar_client_flags(CLI::App& app, PulsarClientFlags& flags) {

@@ -62,6 +62,21 @@ stream::Compression output_compression(const model::FunctionDetails& details) {
   return stream::Compression::kNone;
 }
 
+OutputsOptions outputs_options(const model::InstanceSpec& spec, const stream::Client& client) {
+  const model::FunctionDetails& details = spec.details;
+  OutputsOptions options;
+  options.compression = output_compression(details);
+  const std::string batches =
+      details.sink && details.sink->producer_spec ? details.sink->producer_spec->batch_builder : "";
+  options.split_by_key = client.deals_whole_entries() && batches != "DEFAULT";
+  if (replays(details, client)) options.replay_prefix = "fmesh/" + details.fully_qualified_name();
+  return options;
+}
+
+bool replays(const model::FunctionDetails& details, const stream::Client& client) {
+  return details.processing_guarantees == model::ProcessingGuarantees::kEffectivelyOnce && !client.atomic();
+}
+
 RetryPolicy retry_policy(const model::FunctionDetails& details) {
   RetryPolicy policy;
   if (!details.retry_details || details.retry_details->max_message_retries <= 0) return policy;
@@ -84,7 +99,11 @@ Status add_dead_letter(Outputs& outputs, const std::string& topic, const LogicRe
   properties.push_back({"fmesh.error", why.substr(0, kDeadLetterErrorMaxBytes)});
   stream::RecordView letter = record.record;
   letter.properties = properties;
-  outputs.begin_record();
+  Origin origin;
+  if (outputs.needs_origin()) {
+    FMESH_TRY(origin, Origin::of(record.topic, record.id));
+  }
+  outputs.begin_record(std::move(origin));
   Status added = outputs.add(topic, letter);
   // A record that just fitted its entry does not fit with a word about where it comes from.
   if (!added && added.error().kind() == ErrorKind::kFixInput) added = outputs.add(topic, record.record);

@@ -15,6 +15,10 @@ stream::ConsumerOptions consumer_options(const model::InstanceSpec& spec);
 // details.source.subscriptionName, or tenant/namespace/name.
 std::string subscription_name(const model::FunctionDetails& details);
 stream::Compression output_compression(const model::FunctionDetails& details);
+OutputsOptions outputs_options(const model::InstanceSpec& spec, const stream::Client& client);
+// Effectively once where commits are not atomic: outputs are numbered by their input, so that what a crash makes come
+// twice is dropped.
+bool replays(const model::FunctionDetails& details, const stream::Client& client);
 
 struct RetryPolicy {
   int max_retries = -1;  // -1: for ever

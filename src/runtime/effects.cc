@@ -27,12 +27,20 @@ void Effects::abandon() {
   acked_ids_.clear();
 }
 
+void Effects::begin_outputs(size_t index) {
+  if (!outputs_.needs_origin()) return outputs_.begin_record();
+  Result<Origin> origin = Origin::of(records_[index].topic, records_[index].id);
+  if (origin) return outputs_.begin_record(*std::move(origin));
+  outputs_.begin_record();
+  failed(index, origin.error().text());
+}
+
 bool Effects::turn_to(size_t index) {
   if (index >= halted_at_) return false;
   if (index != current_) {
     current_ = index;
     changes_at_turn_ = changes_.size();
-    outputs_.begin_record();
+    begin_outputs(index);
   }
   return is_failed_.empty() || !is_failed_[index];
 }

@@ -71,6 +71,7 @@ class Effects final : public BatchContext {
   };
   // False if effects of `index` do not count any more.
   bool turn_to(size_t index);
+  void begin_outputs(size_t index);
   void undo_changes(size_t from);
   Result<stream::StateTable*> table();
 

@@ -42,6 +42,7 @@ InputInstance::InputInstance(model::InstanceSpec spec, InstanceEnvironment envir
   ordered_ = effectively_once || details.retain_ordering || details.retain_key_ordering ||
              (details.source && details.source->subscription_type == model::DetailsSubscriptionType::kFailover);
   framework_acks_ = !manual_ && !at_most_once_ && (details.auto_ack || effectively_once);
+  replays_ = replays(details, *environment_.client);
   const RetryPolicy policy = retry_policy(details);
   max_retries_ = policy.max_retries;
   dead_letter_topic_ = policy.dead_letter_topic;
@@ -69,12 +70,24 @@ struct InputInstance::Opening {
   std::shared_ptr<stream::Consumer> consumer;
   std::shared_ptr<stream::StateTable> state;
   std::string position;  // of a sink
+  Progress progress;
   ~Opening() {
     if (consumer) consumer->close();
   }
 };
 
+// Errors: kFixInput where a store can't keep what is promised.
+Status InputInstance::check_guarantee() const {
+  const bool in_order =
+      spec_.details.source && spec_.details.source->subscription_type == model::DetailsSubscriptionType::kFailover;
+  if (!replays_ || in_order) return {};
+  return fmesh::fail(
+      ErrorKind::kFixInput,
+      spec_.component + ": effectively once on Pulsar needs input in order: a FAILOVER subscription, not a shared one");
+}
+
 Status InputInstance::open() {
+  FMESH_CHECK(check_guarantee());
   const auto opening = std::make_shared<Opening>();
   opening->engine = std::make_shared<Engine>();
   FMESH_CHECK(make_stage(*opening->engine));
@@ -90,10 +103,13 @@ Status InputInstance::open() {
 Status InputInstance::open_all(Opening& opening) const {
   const model::FunctionDetails& details = spec_.details;
   FMESH_TRY(opening.consumer, environment_.client->open_consumer(consumer_options(spec_)));
-  opening.engine->outputs = std::make_unique<Outputs>(*environment_.client, output_compression(details));
+  opening.engine->outputs =
+      std::make_unique<Outputs>(*environment_.client, outputs_options(spec_, *environment_.client));
   if (!output_topic_.empty()) FMESH_CHECK(opening.engine->outputs->open(output_topic_));
-  if (!is_sink_) return {};
+  if (!is_sink_ && (!replays_ || spec_.instance_count > 1)) return {};
   FMESH_TRY(opening.state, environment_.client->open_state(details.fully_qualified_name()));
+  if (replays_) FMESH_CHECK(opening.progress.load(*opening.state));
+  if (!is_sink_) return {};
   FMESH_TRY(const std::optional<std::string> position, opening.state->get(position_key(spec_)));
   opening.position = position.value_or("");
   return {};
@@ -107,13 +123,20 @@ void InputInstance::take_over(Opening& opening) {
   options.output_topic = output_topic_;
   options.forward_properties = details.sink && details.sink->forward_source_message_property;
   options.halt_at_failure = ordered_;
-  options.open_state = [client = environment_.client, name = details.fully_qualified_name()] {
-    return client->open_state(name);
+  options.open_state = [client = environment_.client, name = details.fully_qualified_name(),
+                        refused =
+                            replays_ && spec_.instance_count > 1]() -> Result<std::shared_ptr<stream::StateTable>> {
+    if (!refused) return client->open_state(name);
+    return fmesh::fail(ErrorKind::kFixInput,
+                       "state of " + name +
+                           ": effectively once on Pulsar keeps it for one instance only; set replicas "
+                           "to 1, or say atleast_once");
   };
   engine->effects = std::make_unique<Effects>(std::move(options), *engine->outputs);
+  state_ = opening.state;
+  progress_ = std::move(opening.progress);
+  if (state_) state_order_ = state_->order();
   if (is_sink_) {
-    state_ = opening.state;
-    state_order_ = state_->order();
     connector_context_.set_position(opening.position);
     connector_context_.set_stopping(false);
   }
@@ -130,6 +153,7 @@ void InputInstance::take_over(Opening& opening) {
             return;
           }
           pace_ = Pace(engine_->stage->takes_batches());
+          if (replays_) release_idle_producers();
           keep_first_position();
         });
       });
@@ -139,6 +163,11 @@ void InputInstance::take_over(Opening& opening) {
 // tell what it wrote from what was there.
 void InputInstance::keep_first_position() {
   const std::optional<std::string> position = is_sink_ ? engine_->stage->position() : std::nullopt;
+  if (position && replays_ && spec_.instance_count > 1) {
+    return fail(Error(ErrorKind::kFixInput,
+                      spec_.component + ": effectively once on Pulsar writes this with one instance only; set replicas "
+                                        "to 1, or say atleast_once"));
+  }
   if (!position || !connector_context_.position().empty()) return opened();
   if (const Status put = state_->put(position_key(spec_), *position); !put) return fail(put.error());
   stream::Commit commit;
@@ -215,18 +244,34 @@ void InputInstance::pump() {
   }
 }
 
+// Where commits are not atomic, nothing may be processed before the broker knows that it must not come again.
+void InputInstance::acknowledge_first(size_t count) {
+  stream::Commit commit;
+  commit.acks = work_->batch.acks(consumer_, 0, count, {});
+  if (environment_.client->atomic()) return submit(std::move(commit), 0);
+  commit.confirm_acks = true;
+  waiting_ = true;
+  submit(std::move(commit), 0, [this] { waiting_ = false; });
+}
+
+void InputInstance::release_idle_producers() {
+  after_ms(Outputs::kIdleProducerMs, [this] {
+    if (!processing_) engine_->outputs->release_idle(environment_.clock->wall_ms());
+    release_idle_producers();
+  });
+}
+
 void InputInstance::take(std::vector<stream::ReceivedEntry> entries) {
+  stream::Commit done_before;
+  done_before.acks = progress_.pass_over(consumer_, entries);
+  if (!done_before.empty()) submit(std::move(done_before), 0);
   work_ = std::make_shared<Work>(std::move(entries));
   const auto count = static_cast<int64_t>(work_->batch.records().size());
   counters_.received.fetch_add(count, std::memory_order_relaxed);
   counters_.in_flight.fetch_add(count, std::memory_order_relaxed);
   counters_.last_invocation_ms.store(environment_.clock->wall_ms(), std::memory_order_relaxed);
   report_unreadable();
-  if (at_most_once_ && count > 0) {
-    stream::Commit commit;
-    commit.acks = work_->batch.acks(consumer_, 0, static_cast<size_t>(count), {});
-    submit(std::move(commit), 0);
-  }
+  if (at_most_once_ && count > 0) acknowledge_first(static_cast<size_t>(count));
 }
 
 void InputInstance::report_unreadable() {
@@ -315,8 +360,9 @@ void InputInstance::ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns
   }
   if (effects.poisoned()) {
     effects.abandon();
+    const bool was_alone = ran_to - work_->begin == 1;
     work_->step = 1;
-    return;
+    if (!was_alone) return;  // else there is nothing left to take back
   }
   const size_t halted = effects.halted_at();  // relative to begin
   const size_t done_to = std::min(ran_to, work_->begin + halted);
@@ -348,40 +394,6 @@ void InputInstance::ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns
     return;
   }
   wait_and_retry(text);
-}
-
-void InputInstance::wait_and_retry(std::string_view why) {
-  const int64_t delay_ms = std::min(kRetryDelayMinMs << std::min(work_->attempts, 20), kRetryDelayMaxMs);
-  ++work_->attempts;
-  set_last_error(std::string(why));
-  log("warn", std::string(why) + "; trying again in " + std::to_string(delay_ms) + " ms");
-  if (!running()) {
-    drop_work();
-    return;
-  }
-  waiting_ = true;
-  after_ms(delay_ms, [this] {
-    waiting_ = false;
-    pump();
-  });
-}
-
-// What is not done now is delivered again at the next start.
-void InputInstance::drop_work() {
-  if (!work_) return;
-  const size_t left = work_->end - work_->begin;
-  counters_.in_flight.fetch_sub(static_cast<int64_t>(left), std::memory_order_relaxed);
-  work_.reset();
-}
-
-// The code holds a record for too long. Other instances get what waits behind it, if order allows; not the record
-// itself, which might hold them as well.
-void InputInstance::hand_over(size_t from) {
-  if (ordered_ || !framework_acks_) return;
-  for (const stream::Ack& ack : work_->batch.acks(consumer_, from, work_->end, {}))
-    consumer_->negative_ack(ack.id, ack.records);
-  counters_.in_flight.fetch_sub(static_cast<int64_t>(work_->end - from), std::memory_order_relaxed);
-  work_->end = from;
 }
 
 // False if the instance failed on the way.
@@ -426,6 +438,8 @@ bool InputInstance::commit_run(size_t done_to) {
   } else {
     counters_.written.fetch_add(written, std::memory_order_relaxed);
   }
+  if (replays_ && state_)
+    Progress::add(commit, state_, work_->batch.records().subspan(work_->begin, done_to - work_->begin));
   counters_.processed.fetch_add(done - failed, std::memory_order_relaxed);
   if (commit.empty()) {
     counters_.in_flight.fetch_sub(done, std::memory_order_relaxed);
@@ -435,58 +449,24 @@ bool InputInstance::commit_run(size_t done_to) {
   return true;
 }
 
-// Records that failed where order does not matter: to the dead-letter stream if they had their chances, else away for a
-// while. `not_acked`: indexes in the batch, sorted, that must not be acknowledged.
-Status InputInstance::handle_failures(size_t done_to, std::vector<size_t>& not_acked) {
-  for (const RecordFailure& failure : engine_->effects->failures()) {
-    counters_.user_exceptions.fetch_add(1, std::memory_order_relaxed);
-    const size_t index = work_->begin + failure.index;
-    if (index >= done_to) continue;
-    const std::string text = "failed at " + name_of(index) + ": " + failure.text;
-    set_last_error(text);
-    if (at_most_once_) {
-      log("warn", text);
-      continue;
-    }
-    const auto redeliveries = static_cast<int>(work_->batch.records()[index].redelivery_count);
-    if (max_retries_ >= 0 && redeliveries >= max_retries_) {
-      FMESH_CHECK(dead_letter(index, failure.text));
-      continue;
-    }
-    log("warn", text + "; it will be delivered again");
-    consumer_->negative_ack(work_->batch.entry_of(index).id, work_->batch.only(index));
-    not_acked.push_back(index);
-  }
-  std::sort(not_acked.begin(), not_acked.end());
-  return {};
-}
-
-Status InputInstance::dead_letter(size_t index, std::string_view text) {
-  const Status added = add_dead_letter(*engine_->outputs, dead_letter_topic_, work_->batch.records()[index],
-                                       subscription_, spec_.component, text);
-  if (!added) return fmesh::fail(added.error().within(name_of(index) + " could not be written as a dead letter"));
-  counters_.dead_letters.fetch_add(1, std::memory_order_relaxed);
-  log("warn", name_of(index) + " goes to " + stream::short_topic_name(dead_letter_topic_) + ": " + std::string(text));
-  return {};
-}
-
-void InputInstance::submit(stream::Commit commit, int64_t records) {
+void InputInstance::submit(stream::Commit commit, int64_t records, std::function<void()> then) {
   commit.order = order_;
   if (state_order_) commit.relies_on.push_back(state_order_);
   const size_t bytes = in_flight_.began(commit);
-  environment_.client->commit(std::move(commit),
-                              [this, post = poster(), records, bytes](Result<stream::Receipt> receipt) {
-                                post([this, records, bytes, receipt = std::move(receipt)] {
-                                  in_flight_.ended(bytes);
-                                  counters_.in_flight.fetch_sub(records, std::memory_order_relaxed);
-                                  observe_consumer();
-                                  if (!receipt) {
-                                    fail(receipt.error().within("the commit of a batch failed"));
-                                    return;
-                                  }
-                                  pump();
-                                });
-                              });
+  environment_.client->commit(std::move(commit), [this, post = poster(), records, bytes,
+                                                  then = std::move(then)](Result<stream::Receipt> receipt) {
+    post([this, records, bytes, then, receipt = std::move(receipt)] {
+      in_flight_.ended(bytes);
+      counters_.in_flight.fetch_sub(records, std::memory_order_relaxed);
+      observe_consumer();
+      if (!receipt) {
+        fail(receipt.error().within("the commit of a batch failed"));
+        return;
+      }
+      if (then) then();
+      pump();
+    });
+  });
 }
 
 std::string InputInstance::name_of(size_t index) const {

@@ -5,6 +5,7 @@
 // Lives on its loop. While a batch is with a worker, the batch and the stage belong to that worker.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "runtime/lifecycle.h"
 #include "runtime/outputs.h"
 #include "runtime/pace.h"
+#include "runtime/progress.h"
 #include "runtime/stage.h"
 
 namespace fmesh::runtime {
@@ -60,7 +62,10 @@ class InputInstance final : public Lifecycle {
   Status open_all(Opening& opening) const;
   void take_over(Opening& opening);
   void keep_first_position();
+  Status check_guarantee() const;
   void take(std::vector<stream::ReceivedEntry> entries);
+  void acknowledge_first(size_t count);
+  void release_idle_producers();
   void run();
   void ran(const Status& status, int64_t elapsed_ns, int64_t cpu_ns, size_t ran_to);
   bool commit_run(size_t done_to);
@@ -70,7 +75,7 @@ class InputInstance final : public Lifecycle {
   void hand_over(size_t from);
   void drop_work();
   void wait_and_retry(std::string_view why);
-  void submit(stream::Commit commit, int64_t records);
+  void submit(stream::Commit commit, int64_t records, std::function<void()> then = nullptr);
   void observe_consumer();
   void observe_run(int64_t records, int64_t elapsed_ns, int64_t cpu_ns);
   // "record 12:5:-1:3 of persistent://public/default/orders"
@@ -78,6 +83,7 @@ class InputInstance final : public Lifecycle {
 
   bool is_sink_ = false;
   bool ordered_ = false;  // failed records are tried again in place
+  bool replays_ = false;  // see replays()
   bool manual_ = false, at_most_once_ = false, framework_acks_ = true;
   int max_retries_ = -1;  // -1: for ever
   std::string subscription_, output_topic_, dead_letter_topic_;
@@ -86,11 +92,12 @@ class InputInstance final : public Lifecycle {
 
   std::shared_ptr<stream::Consumer> consumer_;
   std::shared_ptr<stream::StateTable> state_;
+  Progress progress_;
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<Work> work_;
   Pace pace_{false};
   bool processing_ = false;
-  bool waiting_ = false;  // for the time of a retry in place
+  bool waiting_ = false;  // for the time of a retry in place, or for what has to be confirmed first
   InFlight in_flight_;
 };
 

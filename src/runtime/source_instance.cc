@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "runtime/consumer_options.h"
+#include "runtime/counter.h"
 #include "runtime/worker_pool.h"
 
 namespace fmesh::runtime {
@@ -18,11 +20,14 @@ int64_t thread_cpu_ns() {
 // Takes the records of one read() into the instance's outputs.
 class Collector final : public RecordCollector {
  public:
-  Collector(Outputs& outputs, std::string_view topic) : outputs_(outputs), topic_(topic) {}
+  // `origin`: of its records, but for their numbers, which count on from `next_number`.
+  Collector(Outputs& outputs, std::string_view topic, Origin origin, uint64_t& next_number)
+      : outputs_(outputs), topic_(topic), origin_(std::move(origin)), next_number_(next_number) {}
   void add(const stream::RecordView& record) override { add_to(topic_, record); }
   void add_to(std::string_view topic, const stream::RecordView& record) override {
     if (!status_) return;
-    outputs_.begin_record();
+    if (outputs_.needs_origin()) origin_.number = next_number_++ << Origin::kOrdinalBits;
+    outputs_.begin_record(origin_);
     size_bytes_ += record.payload.size();
     ++records_;
     status_ = outputs_.add(topic, record);
@@ -35,10 +40,15 @@ class Collector final : public RecordCollector {
  private:
   Outputs& outputs_;
   std::string_view topic_;
+  Origin origin_;
+  uint64_t& next_number_;
   size_t size_bytes_ = 0;
   uint64_t records_ = 0;
   Status status_;
 };
+
+// In the state, beside the position: how many records came before it.
+std::string number_key(const model::InstanceSpec& spec) { return "__number/" + std::to_string(spec.instance_id); }
 
 }  // namespace
 
@@ -47,6 +57,7 @@ SourceInstance::SourceInstance(model::InstanceSpec spec, InstanceEnvironment env
       context_(spec_, *environment_.clock,
                [this](std::string_view level, std::string_view text) { log(level, text); }) {
   if (spec_.details.sink) output_topic_ = spec_.details.sink->topic;
+  replays_ = replays(spec_.details, *environment_.client);
 }
 
 // What open() opens before it is the instance's.
@@ -78,11 +89,16 @@ Status SourceInstance::open() {
 
 // On whatever thread opens streams: touches nothing that changes.
 Status SourceInstance::open_all(Opening& opening) const {
-  opening.engine->outputs = std::make_unique<Outputs>(*environment_.client, stream::Compression::kNone);
+  opening.engine->outputs =
+      std::make_unique<Outputs>(*environment_.client, outputs_options(spec_, *environment_.client));
   FMESH_CHECK(opening.engine->outputs->open(output_topic_));
   FMESH_TRY(opening.state, environment_.client->open_state(spec_.details.fully_qualified_name()));
   FMESH_TRY(const std::optional<std::string> position, opening.state->get(position_key(spec_)));
   opening.position = position.value_or("");
+  if (!replays_) return {};
+  FMESH_TRY(const std::optional<std::string> number, opening.state->get(number_key(spec_)));
+  FMESH_TRY(const int64_t next_number, decode_counter(number_key(spec_), number));
+  opening.engine->next_number = static_cast<uint64_t>(next_number);
   return {};
 }
 
@@ -148,9 +164,10 @@ void SourceInstance::pump() {
 void SourceInstance::read() {
   reading_ = true;
   const uint64_t token = next_token_++;
-  auto job = [engine = engine_, token, clock = environment_.clock, topic = output_topic_]() -> Result<ReadResult> {
+  auto job = [engine = engine_, token, clock = environment_.clock, topic = output_topic_,
+              origin = Origin{"source/" + std::to_string(spec_.instance_id), 0, 0}]() -> Result<ReadResult> {
     engine->outputs->begin_batch(clock->wall_ms());
-    Collector collector(*engine->outputs, topic);
+    Collector collector(*engine->outputs, topic, origin, engine->next_number);
     Result<ReadResult> result = engine->source->read(token, collector);
     if (result && !collector.status()) return fmesh::fail(collector.status().error());
     return result;
@@ -189,6 +206,12 @@ void SourceInstance::read_done(uint64_t token, Result<ReadResult> result, int64_
     return;
   }
   const auto records = static_cast<int64_t>(engine_->outputs->records());
+  if (replays_ && records > 0 && result->position.empty()) {
+    engine_->outputs->clear();
+    return fail(Error(ErrorKind::kFixInput,
+                      spec_.component + ": this source can't go back to where it was, so on Pulsar it is not read "
+                                        "effectively once; say atleast_once"));
+  }
   if (records > 0 || !result->position.empty()) {
     counters_.received.fetch_add(records, std::memory_order_relaxed);
     counters_.count_latency(elapsed_ns, records);
@@ -199,6 +222,11 @@ void SourceInstance::read_done(uint64_t token, Result<ReadResult> result, int64_
     if (!result->position.empty()) {
       static_cast<void>(state_->put(position_key(spec_), result->position));
       commit.changes.push_back({state_, position_key(spec_), result->position});
+      if (replays_) {
+        const std::string number = encode_counter(static_cast<int64_t>(engine_->next_number));
+        static_cast<void>(state_->put(number_key(spec_), number));
+        commit.changes.push_back({state_, number_key(spec_), number});
+      }
     }
     commit.order = order_;
     if (state_order_) commit.relies_on.push_back(state_order_);

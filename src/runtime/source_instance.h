@@ -30,6 +30,7 @@ class SourceInstance final : public Lifecycle {
     std::unique_ptr<Source> source;
     std::unique_ptr<Outputs> outputs;
     bool in_place = false;
+    uint64_t next_number = 0;  // of the records since the source's beginning, if they are numbered
   };
 
   bool idle() const override;
@@ -46,6 +47,7 @@ class SourceInstance final : public Lifecycle {
   void tell_source(std::function<void(Source&)> call);
 
   std::string output_topic_;
+  bool replays_ = false;  // see replays()
   InstanceConnectorContext context_;
   std::shared_ptr<stream::StateTable> state_;
   std::shared_ptr<Engine> engine_;

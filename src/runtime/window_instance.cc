@@ -37,6 +37,11 @@ struct WindowInstance::Opening {
 };
 
 Status WindowInstance::open() {
+  if (replays(spec_.details, *environment_.client)) {
+    return fmesh::fail(ErrorKind::kFixInput, spec_.component +
+                                                 ": a window is written at least once on Pulsar, as what is in it may "
+                                                 "differ when it comes again; say atleast_once");
+  }
   const auto opening = std::make_shared<Opening>();
   opening->engine = std::make_shared<Engine>();
   FMESH_TRY(opening->engine->logic, logic_of(spec_, environment_));
@@ -51,7 +56,8 @@ Status WindowInstance::open() {
 // On whatever thread opens streams: touches nothing that changes.
 Status WindowInstance::open_all(Opening& opening) const {
   FMESH_TRY(opening.consumer, environment_.client->open_consumer(consumer_options(spec_)));
-  opening.engine->outputs = std::make_unique<Outputs>(*environment_.client, output_compression(spec_.details));
+  opening.engine->outputs =
+      std::make_unique<Outputs>(*environment_.client, outputs_options(spec_, *environment_.client));
   if (!output_topic_.empty()) FMESH_CHECK(opening.engine->outputs->open(output_topic_));
   FMESH_TRY(opening.state, environment_.client->open_state(spec_.details.fully_qualified_name()));
   FMESH_TRY(opening.progress, opening.state->get(progress_key_));

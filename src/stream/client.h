@@ -39,7 +39,7 @@ struct ProducerOptions {
   std::string name;   // empty: the store makes one up
   Compression compression = Compression::kNone;
   // Entries whose highest sequence id is not above the last durable one of this producer's name are dropped, and their
-  // commit reports `duplicate`. Needs a name.
+  // commit reports `duplicate`. Needs a name. Errors of opening: kFixInput if the store can't be brought to do so.
   bool deduplicate = false;
 };
 
@@ -71,6 +71,7 @@ struct ConsumerOptions {
   int64_t nack_delay_min_ms = 1'000;
   int64_t nack_delay_max_ms = 600'000;
   bool read_only = false;  // a cursor of its own that is never stored: peek, tap
+  bool compacted = false;  // read_only: of what is compacted, only the last record of each key
   // This partition of the one topic only; -1: all. Others may read the other partitions under the same subscription.
   int32_t partition = -1;
   // key_shared: an entry goes to one consumer as a whole, by the key in its metadata, and is not split by record. All
@@ -142,6 +143,8 @@ struct Commit {
   std::vector<Ack> acks;
   std::vector<StateChange> changes;
   std::shared_ptr<CommitOrder> order;  // null: it stands alone
+  // `done` waits until the store knows of the acknowledgements; else they may come to it a little later.
+  bool confirm_acks = false;
   // Orders of others that it fails with: those of the state tables it has read, see StateTable::order().
   std::vector<std::shared_ptr<CommitOrder>> relies_on;
   bool empty() const { return appends.empty() && acks.empty() && changes.empty(); }
@@ -186,12 +189,20 @@ class Client {
   // True if opening a producer, a consumer or state, and seeking, waits for a network: then it is not done on a loop.
   virtual bool opening_waits() const = 0;
 
+  // True if an entry goes to one consumer of a key_shared subscription as a whole, by the key of its first record: then
+  // who writes for such consumers gives each key entries of its own.
+  virtual bool deals_whole_entries() const = 0;
+
   // Makes a stream if it is not there. Errors: kFixInput if it is there with another number of partitions.
   virtual Status create_stream(const std::string& topic, const StreamOptions& options) = 0;
   // Errors: kFixInput if it has subscriptions with consumers.
   virtual Status delete_stream(const std::string& topic) = 0;
   virtual Result<std::vector<StreamInfo>> list_streams() = 0;
   virtual Status delete_subscription(const std::string& topic, const std::string& subscription) = 0;
+  // Keeps of each key the last record, and lets `subscription` go of all that is compacted. May take minutes; given up
+  // when `stopped` says so. Errors: kFixInput if the store can't do that; kClosed if it was given up.
+  virtual Status compact_stream(const std::string& topic, const std::string& subscription,
+                                const std::function<bool()>& stopped) = 0;
 
   // Streams that are missing are made with the store's defaults.
   virtual Result<std::shared_ptr<Producer>> open_producer(ProducerOptions options) = 0;

@@ -2,6 +2,7 @@
 
   pulsar_peer.py write URL TOKEN_FILE TOPIC PRODUCER    PRODUCER: JSON of create_producer()'s arguments, the compression by name. Each line
                                                         of standard input is a record: {"payload", "key", "properties", "event_time"}
+  pulsar_peer.py deal URL TOKEN_FILE TOPIC COUNT        reads them with three Key_Shared consumers of one subscription; lines have "consumer" too
   pulsar_peer.py read URL TOKEN_FILE TOPIC COUNT        prints COUNT records from the earliest on as such lines, with "partition"
 """
 
@@ -40,10 +41,29 @@ def read(client, topic, count):
     consumer.unsubscribe()
 
 
+def deal(client, topic, count):
+    consumers = [client.subscribe(topic, "dealt", pulsar.ConsumerType.KeyShared, initial_position=pulsar.InitialPosition.Earliest,
+                                  consumer_name=f"dealt-{number}") for number in range(3)]  # fmt: skip
+    print("ready", flush=True)
+    left, waited_ms = int(count), 0
+    while left > 0 and waited_ms < LIMIT_MS:
+        for number, consumer in enumerate(consumers):
+            try:
+                while True:
+                    message = consumer.receive(10)
+                    consumer.acknowledge(message)
+                    print(json.dumps({"consumer": number, "key": message.partition_key() or None, "payload": message.data().decode()}))
+                    left, waited_ms = left - 1, 0
+            except pulsar.Timeout:
+                waited_ms += 10
+    for consumer in consumers:
+        consumer.close()
+
+
 def main():
     verb, url, token_file, topic, *rest = sys.argv[1:]
     client = pulsar.Client(url, pulsar.AuthenticationToken(open(token_file).read()), logger=pulsar.ConsoleLogger(pulsar.LoggerLevel.Error))
-    {"write": write, "read": read}[verb](client, topic, *rest)
+    {"write": write, "read": read, "deal": deal}[verb](client, topic, *rest)
     sys.stdout.flush()
     os._exit(0)  # the client may abort when the interpreter ends
 

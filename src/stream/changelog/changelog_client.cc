@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <utility>
 
+#include "stream/changelog/compactor.h"
 #include "stream/changelog/memory_values.h"
 #include "stream/staged_table.h"
 
@@ -15,9 +17,10 @@ namespace fmesh::stream {
 namespace {
 
 constexpr std::string_view kSuffix = "-fmesh-state";
-constexpr std::string_view kSubscription = "fmesh-state";
 // While a changelog is read, its end is looked for this often besides each wake.
 constexpr int64_t kEndLookMs = 100;
+// A changelog holds each key so often at least before it is compacted: what is kept is worth the reading.
+constexpr size_t kCompactAfterRounds = 4;
 
 // One table with the ways into its changelog.
 struct Changelog {
@@ -25,7 +28,9 @@ struct Changelog {
   std::shared_ptr<StagedTable> table;
   std::shared_ptr<Producer> producer;
   std::shared_ptr<Consumer> follower;  // on the opening thread first, then on the loop
-  uint64_t next_sequence_id = 0;       // guarded by the client's mutex
+  uint64_t next_sequence_id = 0;       // guarded by `submit`
+  size_t read = 0;                     // records, when it was opened
+  size_t written = 0;                  // changes since it was compacted, as far as this process knows; the same
 };
 using ChangelogPtr = std::shared_ptr<Changelog>;
 
@@ -61,7 +66,10 @@ Status restore(Changelog& changelog, MemoryValues& values, int64_t stalled_after
   const auto woken = std::make_shared<Woken>();
   for (int64_t waited_ms = 0; waited_ms < stalled_after_ms;) {
     FMESH_TRY(const auto entries, changelog.follower->poll(PollLimits()));
-    for (const ReceivedEntry& entry : entries) FMESH_CHECK(apply_entry(changelog, entry, "", values));
+    for (const ReceivedEntry& entry : entries) {
+      FMESH_CHECK(apply_entry(changelog, entry, "", values));
+      changelog.read += entry.record_count;
+    }
     if (entries.empty() && changelog.follower->drained()) return {};
     waited_ms = entries.empty() ? waited_ms + kEndLookMs : 0;
     if (!entries.empty()) continue;
@@ -87,15 +95,28 @@ struct Tables {
   std::mutex mutex;
   std::map<std::string, ChangelogPtr> open;  // by table; as long as the client
   bool closed = false;
+
+  // Commits whose outputs are on their way; their changes follow in this order, by table.
+  struct Job {
+    Commit changes;  // what comes behind the outputs: changes and acknowledgements
+    std::function<void(Result<Receipt>)> ended{};
+    bool is_written = false;  // the outputs have their answer
+    Status status;            // that of the outputs
+    Receipt receipt;
+  };
+  std::recursive_mutex submit;
+  std::map<std::string, std::deque<std::shared_ptr<Job>>> jobs;  // guarded by `submit`
 };
 using TablesPtr = std::shared_ptr<Tables>;
 
+bool is_closed(Tables& tables) {
+  const std::lock_guard lock(tables.mutex);
+  return tables.closed;
+}
+
 // On the loop: takes what other processes changed, and waits for more.
 void follow(const TablesPtr& tables, const ChangelogPtr& changelog) {
-  {
-    const std::lock_guard lock(tables->mutex);
-    if (tables->closed) return;
-  }
+  if (is_closed(*tables)) return;
   while (true) {
     const auto entries = changelog->follower->poll(PollLimits());
     if (!entries || entries->empty()) break;
@@ -112,16 +133,24 @@ void follow(const TablesPtr& tables, const ChangelogPtr& changelog) {
 class ChangelogClient final : public Client {
  public:
   ChangelogClient(std::unique_ptr<Client> inner, Loop& loop, ChangelogOptions options)
-      : options_(options), inner_(std::move(inner)), tables_(std::make_shared<Tables>(loop)) {}
+      : options_(std::move(options)),
+        inner_(std::move(inner)),
+        tables_(std::make_shared<Tables>(loop)),
+        compactor_(*inner_, options_.compaction_failed) {}
   ~ChangelogClient() override;
 
   bool atomic() const override { return inner_->atomic(); }
   bool opening_waits() const override { return inner_->opening_waits(); }
+  bool deals_whole_entries() const override { return inner_->deals_whole_entries(); }
   Status create_stream(const std::string& topic, const StreamOptions& options) override {
     return inner_->create_stream(topic, options);
   }
   Status delete_stream(const std::string& topic) override { return inner_->delete_stream(topic); }
   Result<std::vector<StreamInfo>> list_streams() override { return inner_->list_streams(); }
+  Status compact_stream(const std::string& topic, const std::string& subscription,
+                        const std::function<bool()>& stopped) override {
+    return inner_->compact_stream(topic, subscription, stopped);
+  }
   Status delete_subscription(const std::string& topic, const std::string& subscription) override {
     return inner_->delete_subscription(topic, subscription);
   }
@@ -138,18 +167,19 @@ class ChangelogClient final : public Client {
   Result<ChangelogPtr> open(const std::string& name);
   Status take_changes(Commit& commit, std::vector<Changed>& changed);
   Status append_changes(Commit& commit, const std::vector<Changed>& changed);
+  static void follow_outputs(Client& inner, const TablesPtr& tables, const std::string& table);
+  void compact_when_long(const std::vector<Changed>& changed);
   ChangelogPtr changelog_of(const StateTable& table);
 
   const ChangelogOptions options_;
   const std::unique_ptr<Client> inner_;
   const TablesPtr tables_;
   std::mutex opening_;  // one table is read at a time
-  // Changes of a table reach its changelog in the order of the commits; a commit that fails at once may be followed by
-  // another within its answer.
-  std::recursive_mutex submit_;
+  Compactor compactor_;
 };
 
 ChangelogClient::~ChangelogClient() {
+  compactor_.stop();
   std::map<std::string, ChangelogPtr> open;
   {
     const std::lock_guard lock(tables_->mutex);
@@ -183,13 +213,15 @@ Result<ChangelogPtr> ChangelogClient::open(const std::string& name) {
   FMESH_TRY(changelog->producer, inner_->open_producer(std::move(producing)));
   ConsumerOptions following;
   following.topics = {changelog->topic};
-  following.subscription = std::string(kSubscription);
-  // What no subscription needs may be deleted, so there is one that acknowledges nothing.
+  following.subscription = std::string(kChangelogSubscription);
+  // What no subscription needs may be deleted, so there is one that acknowledges nothing but what is compacted.
   FMESH_TRY(const auto keeper, inner_->open_consumer(following));
   keeper->close();
   following.read_only = true;
+  following.compacted = true;
   FMESH_TRY(changelog->follower, inner_->open_consumer(std::move(following)));
   Status restored = restore(*changelog, *tables_->values, options_.stalled_after_ms);
+  changelog->written = changelog->read;
   if (!restored) {
     changelog->follower->close();
     tables_->values->drop(name);
@@ -246,7 +278,7 @@ Status ChangelogClient::take_changes(Commit& commit, std::vector<Changed>& chang
   return {};
 }
 
-// REQUIRES: `submit_` is held.
+// REQUIRES: `submit` is held.
 Status ChangelogClient::append_changes(Commit& commit, const std::vector<Changed>& changed) {
   std::map<std::string, std::vector<const Changed*>> by_table;
   for (const Changed& change : changed) by_table[change.table->name()].push_back(&change);
@@ -280,9 +312,9 @@ Status ChangelogClient::append_changes(Commit& commit, const std::vector<Changed
 void ChangelogClient::commit(Commit commit, std::function<void(Result<Receipt>)> done) {
   if (commit.changes.empty()) return inner_->commit(std::move(commit), std::move(done));
   auto changed = std::make_shared<std::vector<Changed>>();
-  const size_t own_appends = commit.appends.size();
   const auto order = commit.order;
-  auto ended = [tables = tables_, changed, own_appends, order, done = std::move(done)](Result<Receipt> receipt) {
+  std::function<void(Result<Receipt>)> ended = [tables = tables_, changed, order,
+                                                done = std::move(done)](Result<Receipt> receipt) {
     for (const Changed& change : *changed) {
       if (receipt) {
         tables->values->apply(change.table->name(), change.key,
@@ -293,23 +325,73 @@ void ChangelogClient::commit(Commit commit, std::function<void(Result<Receipt>)>
       }
     }
     if (!receipt && order) order->is_broken = true;
-    if (receipt) receipt->ids.resize(own_appends);
     if (done) done(std::move(receipt));
   };
-  std::unique_lock<std::recursive_mutex> submitting(submit_);
+  std::unique_lock<std::recursive_mutex> submitting(tables_->submit);
   Status ready = take_changes(commit, *changed);
-  if (ready) ready = append_changes(commit, *changed);
+  Commit changes;
+  changes.order = commit.order;
+  changes.relies_on = commit.relies_on;
+  changes.confirm_acks = commit.confirm_acks;
+  changes.acks = std::exchange(commit.acks, {});
+  if (ready) ready = append_changes(changes, *changed);
   if (!ready) {
     submitting.unlock();
     return ended(fail(std::move(ready).error()));
   }
-  inner_->commit(std::move(commit), std::move(ended));
+  compact_when_long(*changed);
+  const std::string table = changed->front().table->name();
+  auto job = std::make_shared<Tables::Job>();
+  job->changes = std::move(changes);
+  job->ended = std::move(ended);
+  tables_->jobs[table].push_back(job);
+  if (commit.appends.empty()) {
+    job->is_written = true;
+    return follow_outputs(*inner_, tables_, table);
+  }
+  inner_->commit(std::move(commit),
+                 [inner = inner_.get(), tables = tables_, table, job](const Result<Receipt>& receipt) {
+                   const std::lock_guard submitting(tables->submit);
+                   job->is_written = true;
+                   if (receipt) job->receipt.ids = receipt->ids;
+                   if (!receipt) job->status = fail(receipt.error());
+                   follow_outputs(*inner, tables, table);
+                 });
+}
+
+// Outputs are durable before what says that they are written: a source's position, a sink's, a function's progress.
+// REQUIRES: `submit` is held.
+void ChangelogClient::follow_outputs(Client& inner, const TablesPtr& tables, const std::string& table) {
+  auto& jobs = tables->jobs[table];
+  while (!jobs.empty() && jobs.front()->is_written) {
+    const std::shared_ptr<Tables::Job> job = jobs.front();
+    jobs.pop_front();
+    if (job->status && is_closed(*tables)) job->status = fail(ErrorKind::kClosed, "the client is closed");
+    if (!job->status) {
+      job->ended(fail(job->status.error()));
+      continue;
+    }
+    inner.commit(std::move(job->changes), [job](const Result<Receipt>& receipt) {
+      if (!receipt) return job->ended(fail(receipt.error()));
+      job->ended(std::move(job->receipt));
+    });
+  }
+}
+
+void ChangelogClient::compact_when_long(const std::vector<Changed>& changed) {
+  const ChangelogPtr changelog = changelog_of(*changed.front().table);
+  if (!changelog) return;
+  changelog->written += changed.size();
+  const size_t live = tables_->values->count(changelog->name);
+  if (changelog->written < std::max(options_.compact_after_changes, kCompactAfterRounds * live)) return;
+  changelog->written = 0;
+  compactor_.compact(changelog->topic);
 }
 
 }  // namespace
 
 std::unique_ptr<Client> with_changelog(std::unique_ptr<Client> inner, Loop& loop, ChangelogOptions options) {
-  return std::make_unique<ChangelogClient>(std::move(inner), loop, options);
+  return std::make_unique<ChangelogClient>(std::move(inner), loop, std::move(options));
 }
 
 Result<std::string> changelog_topic(const std::string& table) {

@@ -51,6 +51,12 @@ void MemoryValues::drop(const std::string& table) {
   tables_.erase(found);
 }
 
+size_t MemoryValues::count(const std::string& table) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = tables_.find(table);
+  return found == tables_.end() ? 0 : found->second.size();
+}
+
 size_t MemoryValues::size_bytes() const {
   const std::lock_guard lock(mutex_);
   return size_bytes_;

@@ -18,6 +18,7 @@ class MemoryValues final : public DurableValues {
   // Nothing: the key is deleted.
   void apply(const std::string& table, std::string_view key, std::optional<std::string_view> value);
   void drop(const std::string& table);
+  size_t count(const std::string& table) const;
   // Keys and values, with what the map takes beside them.
   size_t size_bytes() const;
 

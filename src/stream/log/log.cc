@@ -20,6 +20,12 @@ class LogImpl final : public Log {
 
   bool atomic() const override { return true; }
   bool opening_waits() const override { return false; }
+  bool deals_whole_entries() const override { return false; }
+  Status compact_stream(const std::string& topic, const std::string& /*subscription*/,
+                        const std::function<bool()>& /*stopped*/) override {
+    return fail(ErrorKind::kFixInput,
+                "compact " + topic + ": the embedded log keeps state in tables and compacts no streams");
+  }
   Status create_stream(const std::string& topic, const StreamOptions& options) override;
   Status delete_stream(const std::string& topic) override;
   Result<std::vector<StreamInfo>> list_streams() override;

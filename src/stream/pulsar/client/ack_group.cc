@@ -87,7 +87,7 @@ void AckGroup::settle(uint64_t request_id, bool confirmed) {
   if (found == sent_.end()) return;
   Sent batch = std::move(found->second);
   sent_.erase(found);
-  if (confirmed) return;
+  if (confirmed) return tell_if_idle();
   // What was acknowledged since says more.
   waiting_.merge(batch.entries);
   if (batch.cumulative && (!cumulative_ || cumulative_->first < batch.cumulative->first)) {
@@ -111,6 +111,18 @@ void AckGroup::clear() {
   waiting_.clear();
   cumulative_.reset();
   sent_.clear();
+  tell_if_idle();
+}
+
+void AckGroup::confirm(std::function<void()> done) {
+  confirmed_.push_back(std::move(done));
+  flush();
+  tell_if_idle();
+}
+
+void AckGroup::tell_if_idle() {
+  if (!idle()) return;
+  for (const auto& done : std::exchange(confirmed_, {})) done();
 }
 
 }  // namespace fmesh::stream::pulsar

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -39,6 +40,8 @@ class AckGroup {
   void lost();
   // After a seek nothing of it counts.
   void clear();
+  // Sends what waits, and calls `done` once the broker has confirmed all of it.
+  void confirm(std::function<void()> done);
   bool idle() const { return waiting_.empty() && !cumulative_ && sent_.empty(); }
 
  private:
@@ -49,13 +52,15 @@ class AckGroup {
   void send(Sent batch);
   void settle(uint64_t request_id, bool confirmed);
   void schedule();
+  void tell_if_idle();
 
   Parts& parts_;
   const uint64_t consumer_id_;
   std::shared_ptr<Connection> connection_;
   std::map<EntryKey, std::vector<uint64_t>> waiting_;
   std::optional<std::pair<EntryKey, std::vector<uint64_t>>> cumulative_;
-  std::map<uint64_t, Sent> sent_;  // by request
+  std::map<uint64_t, Sent> sent_;                 // by request
+  std::vector<std::function<void()>> confirmed_;  // called when it is idle
   uint64_t timer_ = 0;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // answers that come late look here
 };

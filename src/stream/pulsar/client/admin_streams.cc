@@ -8,6 +8,7 @@
 #include <chrono>
 #include <future>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "stream/pulsar/client/wait.h"
@@ -19,6 +20,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr size_t kAnswerMaxBytes = 16 * 1024 * 1024;
+constexpr int64_t kLookMs = 100;  // how often it is asked whether something is done
 constexpr int kNotFound = 404, kConflict = 409;
 
 std::string encoded(std::string_view text) { return boost::urls::encode(text, boost::urls::unreserved_chars); }
@@ -183,6 +185,74 @@ Status AdminStreams::remove_subscription(const std::string& topic, const std::st
   FMESH_TRY(const net::HttpResponse response, ask("DELETE", path_of(name) + "/subscription/" + encoded(subscription)));
   if (response.status / 100 == 2 || response.status == kNotFound) return {};
   return fail(refused_by(response, "delete subscription " + subscription + " of " + topic));
+}
+
+// A member of the topic's statistics, or of those of its first partition.
+Result<std::string> AdminStreams::stats_text(const TopicName& name, const char* member) {
+  FMESH_TRY(net::HttpResponse response, ask("GET", path_of(name) + "/stats"));
+  if (response.status != 200 && !name.partition_index()) {
+    FMESH_TRY(const TopicName first, TopicName::parse(name.partition(0)));
+    FMESH_TRY(response, ask("GET", path_of(first) + "/stats"));
+  }
+  if (response.status != 200) return fail(refused_by(response, "look at " + name.full()));
+  json::error_code error;
+  const json::value value = json::parse(response.body, error);
+  const json::value* found = !error && value.is_object() ? value.get_object().if_contains(member) : nullptr;
+  return found != nullptr && found->is_string() ? std::string(found->get_string()) : std::string();
+}
+
+Status AdminStreams::deduplicate(const std::string& topic) {
+  FMESH_TRY(const TopicName name, TopicName::parse(topic));
+  const auto is_on = [&]() -> Result<bool> {
+    FMESH_TRY(const std::string status, stats_text(name, "deduplicationStatus"));
+    return status == "Enabled";
+  };
+  const std::string help = "deduplication of " + topic +
+                           " is off; effectively once needs it: pulsar-admin namespaces set-deduplication " +
+                           name.tenant + "/" + name.name_space + " --enable";
+  FMESH_TRY(bool on, is_on());
+  if (on) return {};
+  FMESH_TRY(const net::HttpResponse response, ask("POST", path_of(name) + "/deduplicationEnabled", "true"));
+  if (response.status / 100 != 2) return fail(refused_by(response, help).within("switch it on"));
+  for (int64_t waited_ms = 0; waited_ms < kDeduplicationLimitMs; waited_ms += kLookMs) {
+    FMESH_TRY(on, is_on());
+    if (on) return {};
+    std::this_thread::sleep_for(std::chrono::milliseconds(kLookMs));
+  }
+  return fail(ErrorKind::kFixInput,
+              help + "; it was asked for and is not on after " + std::to_string(kDeduplicationLimitMs) + " ms");
+}
+
+Status AdminStreams::wait_for_compaction(const TopicName& name, const std::function<bool()>& stopped) {
+  for (int64_t waited_ms = 0; waited_ms < kCompactionLimitMs; waited_ms += kLookMs) {
+    if (stopped()) return fail(ErrorKind::kClosed, "compact " + name.full() + ": it goes on without being waited for");
+    FMESH_TRY(const net::HttpResponse response, ask("GET", path_of(name) + "/compaction"));
+    if (response.status != 200) return fail(refused_by(response, "compact " + name.full()));
+    json::error_code error;
+    const json::value value = json::parse(response.body, error);
+    const json::value* found = !error && value.is_object() ? value.get_object().if_contains("status") : nullptr;
+    const std::string status = found != nullptr && found->is_string() ? std::string(found->get_string()) : "";
+    if (status == "SUCCESS") return {};
+    if (status != "RUNNING") {
+      return fail(ErrorKind::kRetryLater,
+                  "compact " + name.full() + ": the broker says " + response.body.substr(0, 200));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(kLookMs));
+  }
+  return fail(ErrorKind::kRetryLater, "compact " + name.full() + ": the broker is still at it");
+}
+
+// What came after the compacted part stays: the broker's own cursor of compaction is before it.
+Status AdminStreams::compact(const std::string& topic, const std::string& subscription,
+                             const std::function<bool()>& stopped) {
+  FMESH_TRY(const TopicName name, TopicName::parse(topic));
+  FMESH_TRY(const net::HttpResponse response, ask("PUT", path_of(name) + "/compaction"));
+  if (response.status / 100 != 2 && response.status != kConflict) return fail(refused_by(response, "compact " + topic));
+  FMESH_CHECK(wait_for_compaction(name, stopped));
+  FMESH_TRY(const net::HttpResponse skipped,
+            ask("POST", path_of(name) + "/subscription/" + encoded(subscription) + "/skip_all"));
+  if (skipped.status / 100 == 2) return {};
+  return fail(refused_by(skipped, "let subscription " + subscription + " of " + topic + " go of what is compacted"));
 }
 
 Result<StreamInfo> AdminStreams::count(const std::string& topic, bool partitioned) {

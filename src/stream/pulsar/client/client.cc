@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "base/base64.h"
@@ -76,6 +77,7 @@ class PulsarClient final : public Client {
 
   bool atomic() const override { return false; }
   bool opening_waits() const override { return true; }
+  bool deals_whole_entries() const override { return true; }
 
   Status create_stream(const std::string& topic, const StreamOptions& options) override {
     FMESH_TRY(AdminStreams* const admin, admin_for("make streams"));
@@ -89,6 +91,11 @@ class PulsarClient final : public Client {
     FMESH_TRY(AdminStreams* const admin, admin_for("list streams"));
     return admin->list();
   }
+  Status compact_stream(const std::string& topic, const std::string& subscription,
+                        const std::function<bool()>& stopped) override {
+    FMESH_TRY(AdminStreams* const admin, admin_for("compact streams"));
+    return admin->compact(topic, subscription, stopped);
+  }
   Status delete_subscription(const std::string& topic, const std::string& subscription) override {
     FMESH_TRY(AdminStreams* const admin, admin_for("delete subscriptions"));
     return admin->remove_subscription(topic, subscription);
@@ -100,16 +107,8 @@ class PulsarClient final : public Client {
     if (options.deduplicate && options.name.empty()) {
       return fail(ErrorKind::kFixInput, "a producer that deduplicates needs a name");
     }
-    FMESH_TRY(std::shared_ptr<PulsarProducer> producer,
-              wait_on_loop<std::shared_ptr<PulsarProducer>>(
-                  parts_, "open a producer of " + options.topic, 2 * parts_->options.operation_timeout_ms,
-                  [this, options](PulsarProducer::Opened done) {
-                    PulsarProducer::open(parts_, options, [this, done = std::move(done)](auto opened) {
-                      if (opened) remember(producers_, std::weak_ptr(*opened));
-                      done(std::move(opened));
-                    });
-                  }));
-    return producer;
+    if (options.deduplicate) FMESH_CHECK(deduplicate(options.topic));
+    return open_one(options);
   }
 
   Result<std::shared_ptr<Consumer>> open_consumer(ConsumerOptions options) override {
@@ -152,6 +151,36 @@ class PulsarClient final : public Client {
     options.authorization = [this] { return authorization(); };
     FMESH_TRY(admin_, AdminStreams::make(*loop_, std::move(options)));
     return admin_.get();
+  }
+
+  Result<std::shared_ptr<Producer>> open_one(const ProducerOptions& options) {
+    FMESH_TRY(std::shared_ptr<PulsarProducer> producer,
+              wait_on_loop<std::shared_ptr<PulsarProducer>>(
+                  parts_, "open a producer of " + options.topic, 2 * parts_->options.operation_timeout_ms,
+                  [this, options](PulsarProducer::Opened done) {
+                    PulsarProducer::open(parts_, options, [this, done = std::move(done)](auto opened) {
+                      if (opened) remember(producers_, std::weak_ptr(*opened));
+                      done(std::move(opened));
+                    });
+                  }));
+    return producer;
+  }
+
+  // Switches deduplication on for a topic, once.
+  Status deduplicate(const std::string& topic) {
+    {
+      const std::lock_guard lock(admin_mutex_);
+      if (deduplicated_.contains(topic)) return {};
+    }
+    // Makes the topic as brokers make topics.
+    ProducerOptions plain;
+    plain.topic = topic;
+    FMESH_TRY([[maybe_unused]] const std::shared_ptr<Producer> maker, open_one(plain));
+    FMESH_TRY(AdminStreams* const admin, admin_for("switch deduplication on, which effectively once needs"));
+    FMESH_CHECK(admin->deduplicate(topic));
+    const std::lock_guard lock(admin_mutex_);
+    deduplicated_.insert(topic);
+    return {};
   }
 
   Result<std::string> authorization() {
@@ -197,6 +226,7 @@ class PulsarClient final : public Client {
   const std::shared_ptr<Commits> commits_;
   std::mutex admin_mutex_;
   std::unique_ptr<AdminStreams> admin_;  // made when it is first needed
+  std::set<std::string> deduplicated_;   // topics; as many as this process writes
   // --- on the loop ---
   std::vector<std::weak_ptr<PulsarProducer>> producers_;
   std::vector<std::weak_ptr<ConsumerCore>> consumers_;

@@ -1,6 +1,7 @@
 #include "stream/pulsar/client/commits.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "stream/pulsar/client/consumer.h"
@@ -35,7 +36,7 @@ struct Commits::Job {
 // The head of each frame holds a checksum over its entry, so this is where most of the time goes.
 Status Commits::prepare(Job& job) {
   if (!job.commit.changes.empty()) {
-    return fail(ErrorKind::kFixInput, "state is not kept on Pulsar yet; run this function on the embedded log");
+    return fail(ErrorKind::kFixInput, "a state change on a topic: state is kept beside the topics");
   }
   job.parts.reserve(job.commit.appends.size());
   for (const Append& append : job.commit.appends) {
@@ -127,8 +128,19 @@ void Commits::finish(Job& job) {
     if (job.commit.order) job.commit.order->is_broken = true;
     return done(fail(job.status.error()));
   }
-  for (const Ack& ack : job.commit.acks) static_cast<PulsarConsumer&>(*ack.consumer).core()->acknowledge(ack);
-  done(std::move(job.receipt));
+  std::set<std::shared_ptr<ConsumerCore>> touched;
+  for (const Ack& ack : job.commit.acks) {
+    const auto core = static_cast<PulsarConsumer&>(*ack.consumer).core();
+    core->acknowledge(ack);
+    if (job.commit.confirm_acks) touched.insert(core);
+  }
+  if (touched.empty()) return done(std::move(job.receipt));
+  const auto left = std::make_shared<size_t>(touched.size());
+  for (const auto& core : touched) {
+    core->confirm([left, done, receipt = job.receipt] {
+      if (--*left == 0) done(receipt);
+    });
+  }
 }
 
 }  // namespace fmesh::stream::pulsar

@@ -149,6 +149,19 @@ void ConsumerCore::acknowledge(const Ack& ack) {
   update_counts();
 }
 
+void ConsumerCore::confirm(const std::function<void()>& done) {
+  const auto left = std::make_shared<size_t>(1);
+  const auto one = [left, done] {
+    if (--*left == 0) done();
+  };
+  for (const Source& source : sources_) {
+    if (!source.consumer) continue;
+    ++*left;
+    source.consumer->acks().confirm(one);
+  }
+  one();
+}
+
 void ConsumerCore::end_chunks(const EntryKey& key, PartitionConsumer& consumer) {
   if (chunks_.empty()) return;
   const auto found = chunks_.find(key);

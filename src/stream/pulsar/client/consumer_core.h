@@ -31,6 +31,8 @@ class ConsumerCore final : public PartitionConsumer::Owner, public std::enable_s
   void open(std::function<void(Status)> opened);
   void close();
   void acknowledge(const Ack& ack);
+  // `done` is called once the broker has confirmed what was acknowledged. Not if this is closed before.
+  void confirm(const std::function<void()>& done);
   void send_away(const MessageId& id, const AckSet& records);
   void seek(std::optional<MessageId> id, int64_t time_ms, std::function<void(Status)> done);
   // Permits what there is room for after a poll.

@@ -108,6 +108,7 @@ void ConsumerCore::add_source(const std::string& topic, int32_t partition) {
   options.partition = partition;
   options.durable = !options_.read_only;
   options.makes_topic = !options_.read_only;
+  options.compacted = options_.read_only && options_.compacted;
   const auto consumer =
       std::make_shared<PartitionConsumer>(*parts_, *this, static_cast<uint32_t>(index), std::move(options));
   if (index == sources_.size()) sources_.push_back({nullptr, name, partition, topic.starts_with("persistent://"), -1});

@@ -77,6 +77,7 @@ void PartitionConsumer::attach(const std::shared_ptr<Connection>& connection, co
   subscribe.set_consumer_name(options_.consumer_name);
   subscribe.set_consumer_epoch(epoch_);
   subscribe.set_force_topic_creation(options_.makes_topic);
+  if (options_.compacted) subscribe.set_read_compacted(true);
   subscribe.set_initialposition(options_.position == InitialPosition::kLatest ? proto::CommandSubscribe::Latest
                                                                               : proto::CommandSubscribe::Earliest);
   if (!options_.durable) {

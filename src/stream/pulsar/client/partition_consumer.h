@@ -30,6 +30,7 @@ struct PartitionConsumerOptions {
   int32_t partition = -1;
   bool durable = true;      // false: a cursor of its own that is never stored
   bool makes_topic = true;  // if it is not there
+  bool compacted = false;   // of what is compacted, only the last record of each key
 };
 
 // What came, checked.

@@ -56,11 +56,22 @@ void PartitionProducer::attach(const std::shared_ptr<Connection>& connection, co
         if (weak.expired() || attempt != attachment_.attempts()) return;
         if (!answer) {
           connection->remove_producer(id_);
-          return done(answer.error());
+          Refusal why = answer.error();
+          // Who had the name has ended or has handed its input on, and the broker hears of it soon.
+          if (options_.deduplicate && why.code == proto::ProducerBusy) {
+            why = {Error(ErrorKind::kRetryLater, why.error.text()), {}};
+          }
+          return done(why);
         }
         const proto::CommandProducerSuccess& success = (*answer)->producer_success();
         if (name_.empty()) name_ = success.producer_name();
         if (!attachment_.was_attached()) last_sequence_id_ = success.last_sequence_id();
+        known_stored_ = success.last_sequence_id();
+        if (known_stored_ < last_sequence_id_ && options_.deduplicate) {
+          // What its user took for stored, and did not send, is not.
+          return done(
+              Refusal{Error(ErrorKind::kFixInput, "the broker has forgotten what was stored"), proto::ProducerFenced});
+        }
         done(std::nullopt);
       });
 }
@@ -76,6 +87,8 @@ void PartitionProducer::attached() {
 
 void PartitionProducer::gave_up(const Refusal& why) {
   failed_ = why.error.within("produce to " + options_.topic);
+  // Its user begins anew with what is not acknowledged, and asks what is stored.
+  if (options_.deduplicate && attachment_.was_attached()) failed_ = Error(ErrorKind::kRetryLater, failed_->text());
   fail_all(*failed_);
   if (opened_) std::exchange(opened_, nullptr)(fail(*failed_));
 }
@@ -145,6 +158,13 @@ void PartitionProducer::receipt(const proto::CommandSendReceipt& receipt) {
   id.entry = static_cast<int64_t>(receipt.message_id().entryid());
   if (id.ledger >= 0) id.partition = options_.partition;  // a duplicate is nowhere
   const auto self = shared_from_this();
+  if (id.ledger < 0 && options_.deduplicate &&
+      static_cast<int64_t>(pending_.front().highest_sequence_id) > known_stored_) {
+    // The broker drops an entry if it has any of its numbers, so the rest of this one may be stored nowhere.
+    attachment_.stop();
+    return gave_up(
+        {Error(ErrorKind::kRetryLater, "another producer of the name " + name_ + " has written meanwhile"), {}});
+  }
   end_head(id);
 }
 
@@ -173,7 +193,7 @@ bool PartitionProducer::is_held_back() const {
 }
 
 void PartitionProducer::watch_time() {
-  if (timer_ != 0 || parts_.options.send_timeout_ms <= 0) return;
+  if (timer_ != 0 || parts_.options.send_timeout_ms <= 0 || options_.deduplicate) return;
   timer_ = parts_.loop.post_after(kLateCheckMs, [this, weak = weak_from_this()] {
     if (weak.expired()) return;
     timer_ = 0;

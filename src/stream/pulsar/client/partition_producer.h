@@ -24,6 +24,9 @@ struct PartitionProducerOptions {
   std::string name;        // empty: the broker makes one up
   bool name_given = true;  // false: `name` was made up by a broker
   int32_t partition = -1;
+  // The broker drops what is not above the highest sequence id of `name`: what was sent is then sent until there is a
+  // receipt, however long that takes, and nothing overtakes it.
+  bool deduplicate = false;
 };
 
 // An append, ready to be sent.
@@ -74,7 +77,8 @@ class PartitionProducer final : public ProducerEnd, public std::enable_shared_fr
   const PartitionProducerOptions options_;
   const uint64_t id_;
   std::string name_;
-  int64_t last_sequence_id_ = -1;
+  int64_t last_sequence_id_ = -1;  // at the first attachment
+  int64_t known_stored_ = -1;      // as of the last one
   uint64_t epoch_ = 0;
   std::deque<Sending> pending_;
   std::function<void(Status)> opened_;

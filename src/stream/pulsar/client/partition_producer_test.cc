@@ -14,9 +14,11 @@ using Command = TestBroker::Command;
 
 class PartitionProducerTest : public BrokerTest {
  protected:
-  void open() {
+  void open(bool deduplicate = false) {
     PartitionProducerOptions options;
     options.topic = "persistent://public/default/t";
+    options.deduplicate = deduplicate;
+    if (deduplicate) options.name = "mine";
     producer_ = std::make_shared<PartitionProducer>(*parts_, std::move(options));
     producer_->open([this](const Status& status) { opened_ = status; });
     loop_.run_ready();
@@ -284,6 +286,89 @@ TEST_F(PartitionProducerTest, AnEntryThatTheBrokerNeverTakesFailsAlone) {
   loop_.run_ready();
   EXPECT_EQ(results_[0]->error().kind(), ErrorKind::kFixInput);
   EXPECT_EQ(result(1), "1:0:-1");
+}
+
+class DeduplicationTest : public PartitionProducerTest {
+ protected:
+  // The broker says it has everything up to this id, and drops entries that begin at or below it.
+  void SetUp() override {
+    PartitionProducerTest::SetUp();
+    broker_.before = [this](TestBroker::Link& link, const Command& command) {
+      if (command.type() == Command::PRODUCER) {
+        if (busy-- > 0) {
+          broker_.error(link, command.producer().request_id(), proto::ProducerBusy, "already connected");
+          return true;
+        }
+        Command out;
+        out.set_type(Command::PRODUCER_SUCCESS);
+        out.mutable_producer_success()->set_request_id(command.producer().request_id());
+        out.mutable_producer_success()->set_producer_name("mine");
+        out.mutable_producer_success()->set_last_sequence_id(told);
+        broker_.reply(link, out);
+        return true;
+      }
+      if (command.type() != Command::SEND || static_cast<int64_t>(command.send().sequence_id()) > has) return false;
+      broker_.receipt(link, command.send().producer_id(), command.send().sequence_id(),
+                      command.send().highest_sequence_id(), UINT64_MAX, UINT64_MAX);
+      return true;
+    };
+  }
+  int busy = 0;
+  int64_t told = -1, has = -1;
+};
+
+TEST_F(DeduplicationTest, WaitsUntilItsNameIsFree) {
+  busy = 3;
+  open(true);
+  EXPECT_FALSE(opened_);
+  pass(5'000);
+  ASSERT_TRUE(opened_);
+  EXPECT_TRUE(*opened_);
+  EXPECT_EQ(broker_.count(Command::PRODUCER), 4U);
+}
+
+TEST_F(DeduplicationTest, ADuplicateThatTheBrokerSaidItHasIsStored) {
+  open(true);
+  broker_.silent_on_send = true;
+  send(entry_of(2, 10), 2);
+  loop_.run_ready();
+  told = has = 11;
+  broker_.silent_on_send = false;
+  broker_.cut(broker_.last());
+  pass(500);
+  EXPECT_EQ(result(0), "-1:-1:-1");
+}
+
+TEST_F(DeduplicationTest, ADuplicateThatSomebodyElseMadeEndsIt) {
+  open(true);
+  has = 10;  // of the two records the second is nowhere, and the broker drops both
+  send(entry_of(2, 10), 2);
+  loop_.run_ready();
+  EXPECT_THAT(result(0), HasSubstr("another producer of the name mine has written"));
+  EXPECT_EQ((*results_[0]).error().kind(), ErrorKind::kRetryLater);
+  send(entry_of(1, 12));
+  EXPECT_THAT(result(1), HasSubstr("another producer"));
+}
+
+TEST_F(DeduplicationTest, ABrokerThatForgotWhatItHadEndsIt) {
+  told = 10;
+  open(true);
+  EXPECT_EQ(producer_->last_sequence_id(), 10);
+  told = 5;
+  broker_.cut(broker_.last());
+  pass(500);
+  send(entry_of(1, 11));
+  loop_.run_ready();
+  EXPECT_THAT(result(0), HasSubstr("forgotten"));
+  EXPECT_EQ((*results_[0]).error().kind(), ErrorKind::kRetryLater);
+}
+
+TEST_F(DeduplicationTest, WaitsForReceiptsHoweverLongTheyTake) {
+  open(true);
+  broker_.silent_on_send = true;
+  send(entry_of(1, 1));
+  pass(parts_->options.send_timeout_ms * 3);
+  EXPECT_EQ(result(0), "waits");
 }
 
 }  // namespace

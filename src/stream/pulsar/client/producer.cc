@@ -28,6 +28,7 @@ std::shared_ptr<PartitionProducer> PulsarProducer::make_partition(int32_t index,
   options.name = name;
   options.name_given = name_given;
   options.partition = partitioned_ ? index : -1;
+  options.deduplicate = options_.deduplicate;
   return std::make_shared<PartitionProducer>(*parts_, std::move(options));
 }
 
