@@ -136,7 +136,7 @@ Status Host::open(const Loaded& loaded) {
   stock_.programs = options_.stock;
   stock_.folder = std::filesystem::absolute(options_.data_directory).string() + "/stock";
   stock_.streams = options_.stock_streams;
-  stock_.has_state_service = log_store_ == nullptr;
+  stock_.on_log = log_store_ != nullptr;
   stock_.backlog = [this](const model::InstanceSpec& spec) {
     return log_store_ != nullptr ? subscription_backlog(*log_store_, spec) : subscription_backlog(*streams_, spec);
   };

@@ -304,17 +304,32 @@ void StockInstance::count(const StockCounters& now) {
   tell(counters_.cpu_ns, past_cpu_ns_ + cpu_ns_of(program_->pid()));
 }
 
-}  // namespace
-
-Result<std::unique_ptr<runtime::Instance>> make_stock_instance(model::InstanceSpec spec,
-                                                               runtime::InstanceEnvironment environment,
-                                                               const StockEnvironment& stock) {
-  if (!spec.stock->state_url.empty() && !stock.has_state_service) {
+// What Pulsar's own instances can't do on the log.
+Status check_for_log(const model::InstanceSpec& spec) {
+  if (!spec.stock->state_url.empty()) {
     return fail(ErrorKind::kFixInput,
                 "it keeps state in BookKeeper's state service (statefulConfig), which the log on this machine has not; "
                 "leave statefulConfig out, write the function for fmesh-python or cpp, whose state the log keeps, or "
                 "run it on a cluster");
   }
+  const model::FunctionDetails& details = spec.details;
+  if (details.processing_guarantees == model::ProcessingGuarantees::kEffectivelyOnce &&
+      details.component_type == model::ComponentType::kFunction && details.sink && !details.sink->topic.empty()) {
+    return fail(
+        ErrorKind::kFixInput,
+        "effectively_once: Pulsar's own instances number what they write by the entry they read, and entries of "
+        "the log hold many records, whose outputs but the first would be dropped as duplicates; use "
+        "atleast_once, or write the function for fmesh-python or cpp, where effectively_once is exact");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<runtime::Instance>> make_stock_instance(model::InstanceSpec spec,
+                                                               runtime::InstanceEnvironment environment,
+                                                               const StockEnvironment& stock) {
+  if (stock.on_log) FMESH_CHECK(check_for_log(spec));
   FMESH_TRY(StockParts parts, find_stock_parts(spec, stock.programs));
   return runtime::make_handle(
       std::make_shared<StockInstance>(std::move(spec), std::move(environment), stock, std::move(parts)));

@@ -29,9 +29,9 @@ inline constexpr size_t kStockLastLineMaxBytes = 400;
 // All outlive the instances.
 struct StockEnvironment {
   StockPrograms programs;
-  std::string folder;              // for files of instances and unpacked NARs
-  plan::StockStreams streams;      // set before the first of them starts
-  bool has_state_service = false;  // a cluster may have one, the log has not
+  std::string folder;          // for files of instances and unpacked NARs
+  plan::StockStreams streams;  // set before the first of them starts
+  bool on_log = true;          // false: the streams are a cluster's
   // Records of its subscription that are not acknowledged; from any thread. Waits for the network if the streams do.
   std::function<Result<int64_t>(const model::InstanceSpec&)> backlog;
 };

@@ -226,13 +226,16 @@ class Stock(MeshCase):
         self.assertEqual(run.wait(30), 0, self.log())
         self.assertFalse([pid for pid in started if Path(f"/proc/{pid}").exists()])
 
-    def test_a_log_with_a_token_lets_its_instances_in(self):
+    def test_a_log_with_a_token_and_tls_lets_its_instances_in(self):
         shutil.copytree(ROOT / "examples/stock-python", self.path, dirs_exist_ok=True)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj",
+                        "/CN=another.name"], cwd=self.path, check=True, capture_output=True, timeout=60)  # fmt: skip
         (self.path / "token").write_text("only-for-friends\n")
         shared = ("--until-drained", "--pulsar-home", self.home, "--stock-python", self.python)
         mesh = self.path / "mesh.yaml"
         mesh.write_text(mesh.read_text().replace("rate: 4", "rate: 0"))
-        done = self.fmesh("run", "mesh.yaml", *shared, "--listen", "127.0.0.1:0", "--token-file", "token")
+        done = self.fmesh("run", "mesh.yaml", *shared, "--listen", "127.0.0.1:0", "--token-file", "token", "--tls-cert", "cert.pem",
+                          "--tls-key", "key.pem", "--partitions", "2", "--replicas", "vat=2")  # fmt: skip
         lines = [line for line in done.stdout.splitlines() if line.count(";") == 4]
         self.assertEqual(len(lines), 12, done.stderr)
         self.assertTrue(all(line.endswith(";700;CHF;756") for line in lines), lines)
@@ -260,6 +263,8 @@ spec:
         self.assertIn("there is no file", self.refused(java, "--pulsar-home", self.home))
         stateful = java + "  statefulConfig: {pulsar: {serviceUrl: bk://state:4181}}\n"
         self.assertIn("BookKeeper's state service", self.refused(stateful, "--pulsar-home", self.home))
+        once = java + "  output: {topic: b}\n  processingGuarantee: effectively_once\n"
+        self.assertIn("would be dropped as duplicates", self.refused(once, "--pulsar-home", self.home))
         python = java.replace("java: {jar: f.jar}", "python: {py: f.py}").replace("org.example.F", "f")
         (self.path / "f.py").write_text("def process(input):\n    return input\n")
         (self.path / "bare.sh").write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'pulsar'\" >&2\nexit 1\n")
