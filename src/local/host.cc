@@ -174,6 +174,7 @@ Status Host::serve() {
              server_->token_file());
   }
   if (!options_.pulsar_server || log_store_ == nullptr) return {};
+  log_store_->deal_whole_entries();
   FMESH_TRY(pulsar_, stream::pulsar::server::Server::start(clock_, *log_store_, *options_.pulsar_server));
   ui_.line("fmesh: Pulsar clients connect to " + pulsar_->url());
   return {};
@@ -188,6 +189,7 @@ Status Host::serve_stock(const plan::LocalPlan& plan) {
     stream::pulsar::server::ServerOptions options;
     options.address = "127.0.0.1:0";
     options.partitions = options_.load.partitions;
+    log_store_->deal_whole_entries();
     FMESH_TRY(pulsar_, stream::pulsar::server::Server::start(clock_, *log_store_, std::move(options)));
   } else if (!options_.pulsar_server->token_file.empty()) {
     stock_.streams.auth_plugin = "org.apache.pulsar.client.impl.auth.AuthenticationToken";

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "base/hash.h"
@@ -217,6 +218,7 @@ void publish(stream::Client& client, const Clock& clock, const std::string& topi
   stream::Commit commit;
   std::vector<uint32_t> counts;
   std::vector<std::unique_ptr<stream::EntryBuilder>> builders(std::max(partitions, 1U));
+  std::vector<std::optional<std::string>> keys(builders.size());  // of the last record
   const int64_t now_ms = clock.wall_ms();
   const auto finish = [&](uint32_t partition) {
     stream::EntryBuilder& builder = *builders[partition];
@@ -241,6 +243,9 @@ void publish(stream::Client& client, const Clock& clock, const std::string& topi
     if (!builders[partition]) {
       builders[partition] = std::make_unique<stream::EntryBuilder>((*producer)->name(), stream::Compression::kLz4);
     }
+    if (client.deals_whole_entries() && !builders[partition]->empty() && keys[partition] != record.key)
+      finish(partition);
+    keys[partition] = record.key;
     if (!builders[partition]->fits(view)) {
       if (builders[partition]->empty()) {
         return done(fail(ErrorKind::kFixInput, "a record of " + std::to_string(record.payload.size()) +

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/disk.h"
+#include "runtime/consumer_options.h"
 #include "runtime/outputs.h"
 #include "stream/log/log.h"
 
@@ -149,6 +150,15 @@ TEST_F(OutputsTest, EntriesHoldOneKeyEach) {
   add(outputs, "none");
   EXPECT_THAT(words_of(outputs.finish()),
               testing::UnorderedElementsAre(ElementsAre("a1", "a2"), ElementsAre("b1", "b2"), ElementsAre("none")));
+}
+
+TEST_F(OutputsTest, WhoeverMayReadDecidesHowEntriesAreSplit) {
+  model::InstanceSpec spec;
+  EXPECT_FALSE(outputs_options(spec, *log_).split_by_key) << "the log splits entries itself";
+  log_->deal_whole_entries();
+  EXPECT_TRUE(outputs_options(spec, *log_).split_by_key);
+  spec.details.sink.emplace().producer_spec.emplace().batch_builder = "DEFAULT";
+  EXPECT_FALSE(outputs_options(spec, *log_).split_by_key);
 }
 
 TEST_F(OutputsTest, NumbersRiseWhereEntriesHoldOneKeyEach) {

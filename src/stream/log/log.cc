@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <span>
 
 #include "stream/log/consumer.h"
@@ -20,7 +21,8 @@ class LogImpl final : public Log {
 
   bool atomic() const override { return true; }
   bool opening_waits() const override { return false; }
-  bool deals_whole_entries() const override { return false; }
+  bool deals_whole_entries() const override { return deals_whole_entries_.load(); }
+  void deal_whole_entries() override { deals_whole_entries_.store(true); }
   Status compact_stream(const std::string& topic, const std::string& /*subscription*/,
                         const std::function<bool()>& /*stopped*/) override {
     return fail(ErrorKind::kFixInput,
@@ -56,6 +58,7 @@ class LogImpl final : public Log {
   std::vector<uint64_t> begins_of(const Stream& stream) const;
 
   const std::shared_ptr<Core> core_;
+  std::atomic<bool> deals_whole_entries_ = false;
 };
 
 Status LogImpl::create_stream(const std::string& topic, const StreamOptions& options) {

@@ -27,6 +27,8 @@ struct LogOptions {
 class Log : public Store {
  public:
   static Result<std::unique_ptr<Log>> open(Disk& disk, const Clock& clock, LogOptions options);
+  // From now on others read it through Pulsar's protocol: deals_whole_entries() says so to whoever opens outputs.
+  virtual void deal_whole_entries() = 0;
   // For a log without a committer thread (JournalOptions::own_thread = false): one round of the committer.
   virtual size_t step() = 0;
   // Redelivers what is due by the clock. A log with threads does so by itself; step() does it too.
