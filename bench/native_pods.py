@@ -40,25 +40,39 @@ def functions_image(cls):
     root.mkdir()
     with subprocess.Popen(["tar", "-xOf", cls.path / "functions.tar", "layer.tar"], stdout=subprocess.PIPE) as layer:
         subprocess.run(["tar", "-x", "-C", root], stdin=layer.stdout, check=True)
-    (root / "functions").mkdir()
-    for file in (BUILD / "functions" / "functions.so", ROOT / "bench" / "functions.py"):
-        (root / "functions" / file.name).write_bytes(file.read_bytes())
+    # Apart, as Python would take functions.so for its module of that name.
+    for folder, file in (("native", BUILD / "functions" / "functions.so"), ("python", ROOT / "bench" / "functions.py")):
+        (root / folder).mkdir()
+        (root / folder / file.name).write_bytes(file.read_bytes())
     make_image("archive", root, name, cls.path / "functions.tar")
     return cls.path / "functions.tar"
 
 
-def memory_of(folders):
-    """Proportional memory, in bytes, of all processes whose cgroup is one of `folders`' pods."""
-    total = 0
+def memory_of(namespace):
+    """Resident and proportional memory, in bytes, of the processes of a network namespace's pod, without its pause container; each process's
+    resident memory counts in full, shared pages too."""
+    total = {"Rss": 0, "Pss": 0}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if any(folder in Path(f"/proc/{pid}/cgroup").read_text() for folder in folders):
-                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-                if "sleep" not in Path(f"/proc/{pid}/comm").read_text():  # the pod's pause container
-                    total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+            if os.readlink(f"/proc/{pid}/ns/net") == namespace and "sleep" not in Path(f"/proc/{pid}/cmdline").read_text():
+                for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                    name = line.partition(":")[0]
+                    if name in total:
+                        total[name] += int(line.split()[1]) * 1024
         except OSError:
             continue
-    return total
+    return total["Rss"], total["Pss"]
+
+
+def network_of(text):
+    """The network namespace of a pod, by what is in a command line of it."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if text in Path(f"/proc/{pid}/cmdline").read_text():
+                return os.readlink(f"/proc/{pid}/ns/net")
+        except OSError:
+            continue
+    raise AssertionError(f"no process with {text}")
 
 
 class Measure(PodMeshTest):
@@ -70,8 +84,8 @@ class Measure(PodMeshTest):
         return super().runner_image()
 
     def kinds(self):
-        native = {"genericRuntime": {"language": "cpp", "functionFile": "/functions/functions.so"}, "className": "identity", "image": FUNCTIONS}
-        python = {"genericRuntime": {"language": "fmesh-python", "functionFile": "/functions/functions.py"}, "className": "functions.Identity", "image": FUNCTIONS}
+        native = {"genericRuntime": {"language": "cpp", "functionFile": "/native/functions.so"}, "className": "identity", "image": FUNCTIONS}
+        python = {"genericRuntime": {"language": "fmesh-python", "functionFile": "/python/functions.py"}, "className": "functions.Identity", "image": FUNCTIONS}
         builtin = {"genericRuntime": {"language": "builtin"}, "className": "identity"}
         java = {"java": {"jar": JAR}, "className": "fmesh.test.Mark", "funcConfig": {"mark": "x"}}
         return {"native (C++)": native, "built-in": builtin, "Python on fmesh's host": python, "Java, Pulsar's instance": java}
@@ -81,11 +95,12 @@ class Measure(PodMeshTest):
         for number in range(self.rounds):
             for kind, runtime in self.kinds().items():
                 found.setdefault(kind, []).append(self.once(f"f{number}{len(kind)}", runtime))
-        print("\n| pod | created to first record, median (all) | to ready | memory, idle after it |\n|---|---|---|---|")
+        print("\n| pod | created to first record, median (all) | to ready | resident, idle after it | proportional |\n|---|---|---|---|---|")
         for kind, figures in found.items():
-            first, ready, memory = zip(*figures)
+            first, ready, resident, shared = zip(*figures)
             each = ", ".join(f"{one:.2f}" for one in first)
-            print(f"| {kind} | {statistics.median(first):.2f} s ({each}) | {statistics.median(ready):.2f} s | {statistics.median(memory) / 1e6:.1f} MB |")
+            print(f"| {kind} | {statistics.median(first):.2f} s ({each}) | {statistics.median(ready):.2f} s | "
+                  f"{statistics.median(resident) / 1e6:.1f} MB | {statistics.median(shared) / 1e6:.1f} MB |")
 
     def once(self, name, runtime):
         source, target = (f"{TENANT}{self.namespace}-{name}-{end}" for end in ("in", "out"))
@@ -99,16 +114,15 @@ class Measure(PodMeshTest):
         begin = time.time()
         self.client.create({"apiVersion": GROUP, "kind": "Function", "metadata": {"name": name, "namespace": self.namespace}, "spec": spec})
         ready = None
-        self.wait_until(lambda: self.get("Function", name)["status"].get("ready") == "1/1", f"{name} is ready", READY_S)
+        self.until(lambda: self.get("Function", name)["status"].get("ready") == "1/1", f"{name} is ready", READY_S)
         ready = time.time() - begin
         first = int(reader.stdout.readline()) / 1000 - begin
         time.sleep(QUIET_S)
-        pod = self.get("Pod", f"{name}-function-0")["metadata"]["uid"]
-        memory = memory_of([pod, pod.replace("-", "_")])
+        resident, shared = memory_of(network_of(f'"name":"{name}"'))
         self.kubectl("delete", "function", name)
         self.wait_until(lambda: not self.objects("Pod"), "its pod is gone", 60)
-        print(json.dumps({"pod": name, "first_s": first, "ready_s": ready, "memory": memory}), file=sys.stderr, flush=True)
-        return first, ready, memory
+        print(json.dumps({"pod": name, "first_s": first, "ready_s": ready, "rss": resident, "pss": shared}), file=sys.stderr, flush=True)
+        return first, ready, resident, shared
 
 
 def load_tests(loader, _tests, _pattern):

@@ -155,18 +155,24 @@ class NativePodsTest(PodCase):
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.told()}") from None
 
+    def fmesh(self, *words):
+        done = subprocess.run([FMESH, *words, "--kubeconfig", str(self.cluster.kubeconfig()), "-n", self.namespace], capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+
     def why(self, name):
-        done = subprocess.run([FMESH, "why", name, "--kubeconfig", str(self.cluster.kubeconfig()), "-n", self.namespace],
-                              capture_output=True, text=True, timeout=30)
-        return done.stdout + done.stderr
+        return self.fmesh("why", name)[1]
 
     # The test.
 
     def test_a_mesh_of_native_pods_loses_nothing_through_faults(self):
         collector = Collector()
         self.addCleanup(collector.close)
-        self.apply(self.line(collector))
+        mesh = self.line(collector)
+        self.apply(mesh)
         self.wait_ready("FunctionMesh", "line", "4/4", READY_S)
+        (self.folder / "mesh.json").write_text(json.dumps(mesh))
+        code, said = self.fmesh("diff", str(self.folder / "mesh.json"))
+        self.assertEqual(code, 0, said)
         self.until(lambda: len(collector.made) > 20, "records of the source at the sink's server")
         reader = self.records("read", self.topic("last"), RECORDS_COUNT)
         self.records("write", self.topic("first"), RECORDS_COUNT, RECORDS_PER_SECOND, KEYS)

@@ -107,9 +107,11 @@ model::FunctionDetails native_details(const model::Component& component, HostKin
   // Windows are given to the function itself; Pulsar's class for them is Java.
   if (component.kind == model::Kind::kFunction) details.class_name = spec.class_name;
   details.log_topic = spec.log_topic;
-  // Files are shared out among the instances by their count, so that here a change of the size restarts them.
+  // Files are shared out among the instances by their count, and effectively once is refused to several that keep
+  // state, so that here a change of the size restarts them.
   const bool by_count = (host == HostKind::kSource && spec.source_type == "file") ||
-                        (host == HostKind::kSink && spec.sink_type == "file");
+                        (host == HostKind::kSink && spec.sink_type == "file") ||
+                        spec.processing_guarantee == "effectively_once";
   if (by_count) details.parallelism = spec.replicas.value_or(1);
   return details;
 }

@@ -134,7 +134,15 @@ TEST(NativePod, LogLinesGoToTheLogTopicWithoutASidecar) {
 }
 
 // Files are shared out by the count; elsewhere a scale must not change the pods.
-TEST(NativePod, OnlyFilesNeedToKnowTheCount) {
+TEST(NativePod, OnlyFilesAndEffectivelyOnceNeedToKnowTheCount) {
+  const auto function = [](const char* guarantee, int replicas) {
+    return text_at(
+        pod_of(objects_of(native_with_pulsar(
+            "language: builtin", fmt::format("processingGuarantee: {}, replicas: {}", guarantee, replicas)))),
+        "/containers/0/command");
+  };
+  EXPECT_NE(function("effectively_once", 1), function("effectively_once", 2));
+  EXPECT_EQ(function("atleast_once", 1), function("atleast_once", 2));
   const auto command = [](const char* type, int replicas) {
     return text_at(pod_of(objects_of(component_of(
                        "Source", fmt::format("sourceType: {}, sourceConfig: {{path: /a}}, output: {{topic: o}}, "
