@@ -117,6 +117,7 @@ class Measure(PodMeshTest):
         self.until(lambda: self.get("Function", name)["status"].get("ready") == "1/1", f"{name} is ready", READY_S)
         ready = time.time() - begin
         first = int(reader.stdout.readline()) / 1000 - begin
+        reader.stdout.close()
         time.sleep(QUIET_S)
         resident, shared = memory_of(network_of(f'"name":"{name}"'))
         self.kubectl("delete", "function", name)

@@ -117,7 +117,7 @@ class NativePodsTest(PodCase):
                          pod={"volumes": [{"name": "who", "secret": {"secretName": "file"}}]}, volumeMounts=[{"name": "who", "mountPath": "/run/who"}])
         mark["pulsar"] = {key: value for key, value in mark["pulsar"].items() if key != "authSecret"} | {"authConfig": {"genericAuth": {
             "clientAuthenticationPlugin": "token", "clientAuthenticationParameters": "file:///run/who/token"}}}
-        shout = self.part("shout", className="shout", genericRuntime={"language": "fmesh-python", "functionFile": "/code/shout.py"}, retainOrdering=True,
+        shout = self.part("shout", className="shout", genericRuntime={"language": "fmesh-python", "functionFile": "/code/shout.py"}, retainKeyOrdering=True, maxReplicas=2,
                           cleanupSubscription=True, input={"topics": [self.topic("middle")], "typeClassName": "java.lang.String"},
                           output={"topic": self.topic("last"), "typeClassName": "java.lang.String"},
                           pod={"volumes": [{"name": "code", "configMap": {"name": "code"}}]}, volumeMounts=[{"name": "code", "mountPath": "/code"}])
@@ -216,12 +216,15 @@ class NativePodsTest(PodCase):
         os.kill(found[0], signal.SIGKILL)
 
     def scale_up(self):
-        self.kubectl("scale", "function", "line-mark", "--replicas=3")
+        for name, size in (("line-mark", 3), ("line-shout", 2)):
+            self.kubectl("scale", "function", name, f"--replicas={size}")
         self.wait_ready("Function", "line-mark", "3/3")
+        self.wait_ready("Function", "line-shout", "2/2")
 
     def scale_down(self):
-        self.kubectl("scale", "function", "line-mark", "--replicas=1")
-        self.until(lambda: len(self.objects("Pod", "compute.functionmesh.io/name=line-mark")) == 1, "one is left")
+        for name in ("line-mark", "line-shout"):
+            self.kubectl("scale", "function", name, "--replicas=1")
+            self.until(lambda n=name: len(self.objects("Pod", f"compute.functionmesh.io/name={n}")) == 1, f"one {name} is left")
 
     def restart_broker(self):
         """A pod that is made meanwhile runs, and is not ready before it reads."""
