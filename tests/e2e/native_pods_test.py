@@ -162,7 +162,19 @@ class NativePodsTest(PodCase):
     def why(self, name):
         return self.fmesh("why", name)[1]
 
-    # The test.
+    # The tests.
+
+    def test_who_may_not_read_and_what_is_not_what_was_pinned_is_told(self):
+        plugin = "org.apache.pulsar.client.impl.auth.AuthenticationToken"
+        self.create("Secret", "nobody", {"clientAuthenticationPlugin": plugin, "clientAuthenticationParameters": f"token:{self.broker.nobody_token}"})
+        drop = self.part("drop", sinkType="drop", sinkConfig={}, input={"topics": [self.topic("in")]})
+        drop["pulsar"]["authSecret"] = "nobody"
+        other = self.part("other", className="exclaim", input={"topics": [self.topic("in")]}, output={"topic": self.topic("out")},
+                          genericRuntime={"language": "cpp", "functionFile": "lib/functions.so", "functionFileLocation": f"{PACKAGE}#sha256={'0' * 64}"})
+        self.apply([{"apiVersion": GROUP, "kind": kind, "metadata": {"name": spec["name"]}, "spec": spec} for kind, spec in (("Sink", drop), ("Function", other))])
+        self.until(lambda: "the broker refuses it" in self.why("sink/drop"), "fmesh why says who may not")
+        self.until(lambda: "it is not used" in self.why("function/other"), "fmesh why says that the package is another")
+        self.assertEqual([self.get(*one)["status"]["ready"] for one in (("Sink", "drop"), ("Function", "other"))], ["0/1", "0/1"])
 
     def test_a_mesh_of_native_pods_loses_nothing_through_faults(self):
         collector = Collector()
