@@ -59,6 +59,11 @@ class Producer {
   virtual void notify_writable(std::function<void()> wake) = 0;
 };
 
+// Places of keys, both ends included, of the 65,536 that Pulsar's sticky ranges are given in.
+struct KeyRange {
+  uint16_t first = 0, last = 0;
+};
+
 struct ConsumerOptions {
   std::vector<std::string> topics;  // full names; all partitions of each
   std::string topic_pattern;        // instead of topics: a regular expression over full names; new streams join
@@ -77,6 +82,9 @@ struct ConsumerOptions {
   // key_shared: an entry goes to one consumer as a whole, by the key in its metadata, and is not split by record. All
   // consumers of a subscription agree on it.
   bool whole_entries = false;
+  // key_shared with whole_entries: the keys that this consumer takes; what nobody takes waits. Empty: keys are shared
+  // out. All consumers of a subscription agree on which of the two, and those of one partition do not overlap.
+  std::vector<KeyRange> key_ranges = {};
 };
 
 struct ReceivedEntry {

@@ -59,6 +59,39 @@ TEST_F(PulsarServer, MovesASubscriptionAndTellsItsConsumersToComeAgain) {
   EXPECT_EQ(texts_of(client->next(proto::BaseCommand::MESSAGE)->entry), std::vector<std::string>{"3"});
 }
 
+// Clients send what they have acknowledged right before they seek.
+TEST_F(PulsarServer, AcknowledgementsRightBeforeASeekTakeNothingFromIt) {
+  constexpr int kMessages = 50;
+  const auto client = this->client();
+  client->produce(kTopic);
+  fill(*client, 0, kMessages);
+  for (int round = 0; round < 20; ++round) {
+    const auto id = static_cast<uint64_t>(round) + 1;
+    client->subscribe(kTopic, "s", proto::CommandSubscribe::Shared, id);
+    client->flow(kMessages, id);
+    proto::BaseCommand acks;
+    acks.set_type(proto::BaseCommand::ACK);
+    acks.mutable_ack()->set_consumer_id(id);
+    acks.mutable_ack()->set_ack_type(proto::CommandAck::Individual);
+    for (int i = 0; i < kMessages; ++i) {
+      const auto message = client->next(proto::BaseCommand::MESSAGE);
+      ASSERT_TRUE(message) << "round " << round << ", message " << i;
+      *acks.mutable_ack()->add_message_id() = message->command.message().message_id();
+    }
+    proto::BaseCommand seek;
+    seek.set_type(proto::BaseCommand::SEEK);
+    seek.mutable_seek()->set_consumer_id(id);
+    seek.mutable_seek()->set_request_id(client->next_request());
+    seek.mutable_seek()->set_message_publish_time(0);
+    std::string bytes;
+    stream::pulsar::wire::append_frame(bytes, acks);
+    stream::pulsar::wire::append_frame(bytes, seek);
+    stream::pulsar::wire::append_frame(bytes, acks);
+    client->send_bytes(bytes);
+    ASSERT_TRUE(client->next(proto::BaseCommand::SUCCESS));
+  }
+}
+
 TEST_F(PulsarServer, AReaderBeginsWhereItSaysAndLeavesNothingBehind) {
   const auto client = this->client();
   client->produce(kTopic);

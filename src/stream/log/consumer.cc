@@ -74,13 +74,7 @@ std::optional<Error> LogConsumer::refusal(const Stream& stream) const {
         fmt::format("subscription {} of {} has consumers of another type ({}); all consumers of a subscription "
                     "have one type",
                     options_.subscription, *stream.topic, members.front()->member_name()));
-  if (options_.type == SubscriptionType::kKeyShared &&
-      static_cast<const LogConsumer*>(members.front())->whole_entries() != options_.whole_entries)
-    return Error(ErrorKind::kFixInput,
-                 fmt::format("subscription {} of {} has a consumer ({}) that takes batches {}; use a subscription of "
-                             "its own",
-                             options_.subscription, *stream.topic, members.front()->member_name(),
-                             options_.whole_entries ? "apart by key" : "as they are"));
+  if (options_.type == SubscriptionType::kKeyShared) return refusal_of_keys(stream, members);
   if (options_.type != SubscriptionType::kExclusive) return std::nullopt;
   for (size_t lane = 0; lane < stream.partitions.size(); ++lane) {
     const auto& readers = found->second->dispatcher->members(lane);
@@ -94,11 +88,34 @@ std::optional<Error> LogConsumer::refusal(const Stream& stream) const {
   return std::nullopt;
 }
 
+std::optional<Error> LogConsumer::refusal_of_keys(const Stream& stream, const std::vector<Member*>& members) const {
+  const auto refused = [&](const Member& other, std::string_view why) {
+    return Error(ErrorKind::kFixInput, fmt::format("subscription {} of {} has a consumer ({}) that {}",
+                                                   options_.subscription, *stream.topic, other.member_name(), why));
+  };
+  const Member& first = *members.front();
+  if (static_cast<const LogConsumer&>(first).whole_entries() != options_.whole_entries)
+    return refused(first, options_.whole_entries ? "takes batches apart by key; use a subscription of its own"
+                                                 : "takes batches as they are; use a subscription of its own");
+  if (first.key_ranges().empty() != options_.key_ranges.empty())
+    return refused(first, options_.key_ranges.empty() ? "takes ranges of keys; all of them do"
+                                                      : "takes its share of the keys; all of them do");
+  for (const Member* other : members) {
+    if (other->only_lane() && !reads(*other->only_lane())) continue;
+    for (const KeyRange& theirs : other->key_ranges())
+      for (const KeyRange& ours : options_.key_ranges)
+        if (theirs.first <= ours.last && ours.first <= theirs.last)
+          return refused(*other, fmt::format("takes the keys {} to {}, which overlap with {} to {}", theirs.first,
+                                             theirs.last, ours.first, ours.last));
+  }
+  return std::nullopt;
+}
+
 void LogConsumer::attach(const std::shared_ptr<Stream>& stream, const std::shared_ptr<Subscription>& subscription) {
   if (!subscription->dispatcher)
     subscription->dispatcher = std::make_shared<Dispatcher>(options_.type, subscription->cursors);
   if (subscription->dispatcher->members().empty())
-    subscription->dispatcher->change_type(options_.type, subscription->cursors);
+    subscription->dispatcher->change_type(options_.type, !options_.key_ranges.empty(), subscription->cursors);
   subscription->type = options_.type;
   subscription->dispatcher->join(this);
   for (size_t lane = 0; lane < stream->partitions.size(); ++lane) {
@@ -265,14 +282,15 @@ struct ReadEntry {
   std::vector<KeyHash> key_hashes;
 };
 
-Result<ReadEntry> parse(uint64_t entry, SharedBytes bytes, bool keyed, bool whole) {
+Result<ReadEntry> parse(uint64_t entry, SharedBytes bytes, const ConsumerOptions& options) {
   ReadEntry read;
   read.entry = entry;
   FMESH_TRY(const EntryInfo info, read_entry_info(bytes.view()));
   read.record_count = std::max(info.record_count, 1U);
   read.deliver_at_ms = info.deliver_at_ms;
-  if (keyed && whole) {
-    read.key_hashes.assign(read.record_count, key_hash(info));
+  const bool keyed = options.type == SubscriptionType::kKeyShared;
+  if (keyed && options.whole_entries) {
+    read.key_hashes.assign(read.record_count, options.key_ranges.empty() ? key_hash(info) : range_hash(info));
   } else if (keyed) {
     FMESH_TRY(auto reader, EntryReader::open(bytes));
     RecordView record;
@@ -300,7 +318,7 @@ void LogConsumer::read_new(const Source& source, PollLimits limits, uint64_t fir
     for (SharedBytes& bytes : *entries) {
       const uint64_t entry = first + parsed.size();
       if (entry >= end) break;
-      auto read = parse(entry, std::move(bytes), keyed, options_.whole_entries);
+      auto read = parse(entry, std::move(bytes), options_);
       if (!read) {
         damage = read.error();
         damaged_entry = entry;

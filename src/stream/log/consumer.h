@@ -61,6 +61,7 @@ class LogConsumer final : public ConsumerBase, public Member {
   int64_t ack_timeout_ms() const override { return options_.ack_timeout_ms; }
   std::function<void()> take_wake() override { return std::exchange(wake_, nullptr); }
   bool has_wake() const override { return wake_ != nullptr; }
+  const std::vector<KeyRange>& key_ranges() const override { return options_.key_ranges; }
   std::optional<size_t> only_lane() const override {
     return options_.partition < 0 ? std::nullopt : std::optional(static_cast<size_t>(options_.partition));
   }
@@ -84,6 +85,7 @@ class LogConsumer final : public ConsumerBase, public Member {
   bool is_first_lane(const Source& source) const { return source.lane == only_lane().value_or(0); }
   bool reads(size_t lane) const { return only_lane().value_or(lane) == lane; }
   std::optional<Error> refusal(const Stream& stream) const;
+  std::optional<Error> refusal_of_keys(const Stream& stream, const std::vector<Member*>& members) const;
   void attach(const std::shared_ptr<Stream>& stream, const std::shared_ptr<Subscription>& subscription);
   void poll_source(const Source& source, PollLimits limits, std::vector<ReceivedEntry>& received);
   void read_new(const Source& source, PollLimits limits, uint64_t first, uint64_t end, uint64_t epoch, size_t share,

@@ -25,9 +25,10 @@ Dispatcher::Dispatcher(SubscriptionType type, const std::vector<Cursor>& cursors
   for (const Cursor& cursor : cursors) lanes_.emplace_back().window = Window(cursor.next());
 }
 
-void Dispatcher::change_type(SubscriptionType type, const std::vector<Cursor>& cursors) {
-  if (type == type_) return;
+void Dispatcher::change_type(SubscriptionType type, bool by_ranges, const std::vector<Cursor>& cursors) {
+  if (type == type_ && by_ranges == by_ranges_) return;
   type_ = type;
+  by_ranges_ = by_ranges;
   for (size_t i = 0; i < lanes_.size(); ++i) reset(i, cursors[i].next());
 }
 
@@ -36,7 +37,11 @@ void Dispatcher::join(Member* member) {
   for (size_t i = 0; i < lanes_.size(); ++i)
     if (member->only_lane().value_or(i) == i) insert_in_order(lanes_[i].members, member);
   if (!keyed()) return;
-  ring_.add(member->number(), member->member_name());
+  if (by_ranges_) {
+    ring_.add_ranges(member->number(), member->key_ranges());
+  } else {
+    ring_.add(member->number(), member->member_name());
+  }
   for (Lane& lane : lanes_) ++lane.keyed_change;
 }
 

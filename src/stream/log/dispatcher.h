@@ -31,6 +31,8 @@ class Member {
   virtual bool has_wake() const = 0;
   // The lane it reads; nothing: all of them.
   virtual std::optional<size_t> only_lane() const = 0;
+  // key_shared: the keys it takes; empty: they are shared out.
+  virtual const std::vector<KeyRange>& key_ranges() const = 0;
 };
 
 class Dispatcher {
@@ -52,8 +54,9 @@ class Dispatcher {
   SubscriptionType type() const { return type_; }
   bool ordered() const { return type_ == SubscriptionType::kExclusive || type_ == SubscriptionType::kFailover; }
   bool keyed() const { return type_ == SubscriptionType::kKeyShared; }
-  // Changes the type. REQUIRES: no members. Windows are kept if their entries can be handed out under the new type.
-  void change_type(SubscriptionType type, const std::vector<Cursor>& cursors);
+  // Changes the type, and whether consumers name the ranges of their keys. REQUIRES: no members. Windows are kept if
+  // their entries can be handed out under the new type.
+  void change_type(SubscriptionType type, bool by_ranges, const std::vector<Cursor>& cursors);
 
   const std::vector<Member*>& members() const { return members_; }
   const std::vector<Member*>& members(size_t lane) const { return lanes_[lane].members; }
@@ -94,6 +97,7 @@ class Dispatcher {
   ConsumerNumber key_owner(const Lane& lane, KeyHash hash) const;
 
   SubscriptionType type_;
+  bool by_ranges_ = false;
   std::deque<Lane> lanes_;
   std::vector<Member*> members_;  // by name, then by number
   KeyRing ring_;

@@ -20,6 +20,17 @@ KeyHash key_hash(const RecordView& record, std::string_view producer_name) {
 
 KeyHash key_hash(const EntryInfo& info) { return key_hash(sticky_key(info)); }
 
+// 0 is no place, as with Pulsar.
+KeyHash range_hash(std::string_view key) {
+  return static_cast<KeyHash>(std::max<uint32_t>(murmur3_32(key) % (kRingSize + 1), 1));
+}
+
+KeyHash range_hash(const EntryInfo& info) { return range_hash(sticky_key(info)); }
+
+void KeyRing::add_ranges(ConsumerNumber consumer, const std::vector<KeyRange>& ranges) {
+  for (const KeyRange& range : ranges) ranges_.emplace(range.last, Owned{range.first, consumer});
+}
+
 void KeyRing::add(ConsumerNumber consumer, const std::string& name) {
   const int name_index = names_[name]++;
   for (int point = 0; point < kPointsPerConsumer; ++point) {
@@ -38,9 +49,11 @@ void KeyRing::remove(ConsumerNumber consumer) {
     point = point->second.empty() ? points_.erase(point) : std::next(point);
   }
   if (points_.empty()) names_.clear();
+  std::erase_if(ranges_, [&](const auto& range) { return range.second.consumer == consumer; });
 }
 
 ConsumerNumber KeyRing::owner(KeyHash hash) const {
+  if (!ranges_.empty()) return owner_among(hash, [](ConsumerNumber) { return true; });
   if (points_.empty()) return 0;
   auto point = points_.lower_bound(hash);
   if (point == points_.end()) point = points_.begin();
@@ -48,6 +61,9 @@ ConsumerNumber KeyRing::owner(KeyHash hash) const {
 }
 
 ConsumerNumber KeyRing::owner_among(KeyHash hash, const std::function<bool(ConsumerNumber)>& takes_part) const {
+  // As theirs do not overlap, the first that ends there or behind has it, or nobody.
+  for (auto range = ranges_.lower_bound(hash); range != ranges_.end(); ++range)
+    if (takes_part(range->second.consumer)) return range->second.first <= hash ? range->second.consumer : 0;
   auto point = points_.lower_bound(hash);
   for (size_t left = points_.size(); left > 0; --left) {
     if (point == points_.end()) point = points_.begin();

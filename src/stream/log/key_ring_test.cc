@@ -16,6 +16,30 @@ TEST(KeyHash, GivesPulsarsPlacesOnTheRing) {
   EXPECT_EQ(key_hash("NONE_KEY"), 56505);
 }
 
+// The same, of the selector that ranges are named for. As Pulsar's, 0 is no place.
+TEST(KeyHash, GivesPulsarsPlacesForRanges) {
+  EXPECT_EQ(range_hash(""), 1);
+  EXPECT_EQ(range_hash("key1"), 293);
+  EXPECT_EQ(range_hash("k\u00e4y"), 21658);
+  EXPECT_EQ(range_hash("NONE_KEY"), 48803);
+}
+
+TEST(KeyRing, GivesAPlaceToTheConsumerThatNamesIt) {
+  KeyRing ring;
+  ring.add_ranges(1, {{0, 10}, {21, 30}});
+  ring.add_ranges(2, {{11, 20}});
+  ring.add_ranges(3, {{0, 65'535}});  // of another partition
+  const auto of_first = [](ConsumerNumber number) { return number != 3; };
+  EXPECT_EQ(ring.owner_among(10, of_first), 1U);
+  EXPECT_EQ(ring.owner_among(11, of_first), 2U);
+  EXPECT_EQ(ring.owner_among(21, of_first), 1U);
+  EXPECT_EQ(ring.owner_among(31, of_first), 0U);
+  EXPECT_EQ(ring.owner_among(31, [](ConsumerNumber number) { return number == 3; }), 3U);
+  ring.remove(1);
+  EXPECT_EQ(ring.owner_among(10, of_first), 0U);
+  EXPECT_EQ(ring.owner_among(20, of_first), 2U);
+}
+
 TEST(KeyRing, MovesOnlyTheKeysOfTheConsumerThatLeaves) {
   KeyRing ring;
   ring.add(1, "a");

@@ -236,8 +236,9 @@ class PulsarClient final : public Client {
 
 Result<std::unique_ptr<Client>> open_pulsar(PulsarOptions options) {
   FMESH_TRY(std::vector<BrokerAddress> service, parse_service_url(options.service_url));
-  if (options.schema == SchemaType::kJson && options.schema_definition.empty()) {
-    return fail(ErrorKind::kFixInput, "a JSON schema needs the Avro record that describes it");
+  const bool is_described = options.schema == SchemaType::kJson || options.schema == SchemaType::kAvro;
+  if (is_described && options.schema_definition.empty()) {
+    return fail(ErrorKind::kFixInput, "a schema of JSON or Avro needs the Avro record that describes it");
   }
   auto clock = std::make_unique<SystemClock>();
   auto loop = net::IoLoop::start(*clock, "pulsar");

@@ -87,8 +87,7 @@ void PartitionConsumer::attach(const std::shared_ptr<Connection>& connection, co
   if (options_.type == SubscriptionType::kKeyShared) {
     subscribe.mutable_keysharedmeta()->set_keysharedmode(proto::AUTO_SPLIT);  // brokers insist on it
   }
-  set_schema(parts_.options, *subscribe.mutable_schema());
-  if (subscribe.schema().name().empty()) subscribe.clear_schema();
+  if (!set_schema(parts_.options, *subscribe.mutable_schema())) subscribe.clear_schema();
   connection->add_consumer(id_, this);
   connection->request(
       request_id, command, parts_.options.operation_timeout_ms,

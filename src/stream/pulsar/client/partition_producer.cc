@@ -47,8 +47,7 @@ void PartitionProducer::attach(const std::shared_ptr<Connection>& connection, co
   producer.set_epoch(epoch_++);
   if (!name_.empty()) producer.set_producer_name(name_);
   producer.set_user_provided_producer_name(options_.name_given && !options_.name.empty());
-  set_schema(parts_.options, *producer.mutable_schema());
-  if (producer.schema().name().empty()) producer.clear_schema();
+  if (!set_schema(parts_.options, *producer.mutable_schema())) producer.clear_schema();
   connection->add_producer(id_, this);
   connection->request(
       request_id, command, parts_.options.operation_timeout_ms,

@@ -15,7 +15,7 @@
 namespace fmesh::stream::pulsar {
 
 // A schema that the broker is to know and check (facts: pulsar.md 3.11).
-enum class SchemaType : uint8_t { kBytes, kString, kJson };
+enum class SchemaType : uint8_t { kBytes, kString, kJson, kAvro };
 
 struct PulsarOptions {
   // pulsar://host:6650 or pulsar+ssl://host:6651; several with commas: any of them leads to the cluster.
@@ -43,7 +43,7 @@ struct PulsarOptions {
   size_t receive_size_max_bytes = size_t{16} * 1024 * 1024;
   int64_t discovery_ms = 30'000;  // how often new partitions and new streams of a pattern are looked for
   SchemaType schema = SchemaType::kBytes;
-  std::string schema_definition;  // of kJson: the Avro record that describes it
+  std::string schema_definition;  // of kJson and kAvro: the Avro record that describes it
 };
 
 // Errors: kFixInput for options that can't be used. The cluster is first asked when something is opened.

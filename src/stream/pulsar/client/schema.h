@@ -9,7 +9,7 @@ namespace wire::proto {
 class Schema;
 }
 
-// Leaves `schema` without a name if records are plain bytes, of which nothing is said.
-void set_schema(const PulsarOptions& options, wire::proto::Schema& schema);
+// Leaves `schema` as it is and says false if records are plain bytes, of which nothing is said.
+bool set_schema(const PulsarOptions& options, wire::proto::Schema& schema);
 
 }  // namespace fmesh::stream::pulsar

@@ -22,7 +22,7 @@ TEST(Schema, OfJsonIsDeclaredAsByPulsarsJavaClient) {
   options.schema_definition =
       R"({"type":"record","name":"P","namespace":"V","fields":[{"name":"a","type":"int"},{"name":"b","type":["null","string"],"default":null}]})";
   wire::proto::Schema schema;
-  set_schema(options, schema);
+  EXPECT_TRUE(set_schema(options, schema));
   EXPECT_EQ(schema.type(), wire::proto::Schema::Json);
   EXPECT_EQ(schema.name(), "");
   EXPECT_EQ(schema.schema_data(), options.schema_definition);
@@ -30,11 +30,26 @@ TEST(Schema, OfJsonIsDeclaredAsByPulsarsJavaClient) {
                                                                        {"__alwaysAllowNull", "true"}}));
 }
 
+TEST(Schema, OfAvroPassesItsDefinitionOn) {
+  PulsarOptions options;
+  options.schema = SchemaType::kAvro;
+  options.schema_definition = R"({"type":"record","name":"P","fields":[]})";
+  wire::proto::Schema schema;
+  EXPECT_TRUE(set_schema(options, schema));
+  EXPECT_EQ(schema.type(), wire::proto::Schema::Avro);
+  EXPECT_EQ(schema.schema_data(), options.schema_definition);
+}
+
+TEST(Schema, OfPlainBytesIsNotDeclared) {
+  wire::proto::Schema schema;
+  EXPECT_FALSE(set_schema({}, schema));
+}
+
 TEST(Schema, OfStringsIsDeclaredAsByPulsarsJavaClient) {
   PulsarOptions options;
   options.schema = SchemaType::kString;
   wire::proto::Schema schema;
-  set_schema(options, schema);
+  EXPECT_TRUE(set_schema(options, schema));
   EXPECT_EQ(schema.type(), wire::proto::Schema::String);
   EXPECT_EQ(schema.name(), "String");
   EXPECT_EQ(schema.schema_data(), "");

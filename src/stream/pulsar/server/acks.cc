@@ -69,6 +69,11 @@ void Consumers::ack(const proto::CommandAck& command) {
   const bool cumulative = command.ack_type() == proto::CommandAck::Cumulative;
   if (cumulative && !link->ordered()) return refused("shared subscriptions are acknowledged one by one");
   if (cumulative && command.message_id_size() != 1) return refused("one message is acknowledged with all before it");
+  // What it was sent is void: it comes again from the place that its subscription is being moved to.
+  if (link->moving) {
+    if (command.has_request_id()) answer_acks(*link, {command.request_id()}, nullptr);
+    return;
+  }
   if (link->acks.empty() && link->ack_requests.empty()) touched_.push_back(link);
   for (const auto& id : command.message_id()) {
     if (cumulative) {

@@ -27,6 +27,28 @@ SubscriptionType type_of(proto::CommandSubscribe::SubType type) {
   return SubscriptionType::kKeyShared;
 }
 
+// None: keys are shared out.
+Answer<std::vector<KeyRange>> key_ranges_of(const proto::CommandSubscribe& command) {
+  std::vector<KeyRange> ranges;
+  const proto::KeySharedMeta& keys = command.keysharedmeta();
+  if (type_of(command.subtype()) != SubscriptionType::kKeyShared || keys.keysharedmode() != proto::STICKY)
+    return ranges;
+  if (keys.hashranges().empty()) return refuse(proto::ConsumerAssignError, "sticky: name at least one range of hashes");
+  if (static_cast<size_t>(keys.hashranges_size()) > kKeyRangesMax)
+    return refuse(proto::ConsumerAssignError, fmt::format("a consumer has at most {} ranges of hashes", kKeyRangesMax));
+  for (const proto::IntRange& range : keys.hashranges()) {
+    if (range.start() < 0 || range.end() > UINT16_MAX || range.start() > range.end())
+      return refuse(proto::ConsumerAssignError,
+                    fmt::format("[{}, {}] is no range of hashes; they go from 0 to 65535", range.start(), range.end()));
+    ranges.push_back({static_cast<uint16_t>(range.start()), static_cast<uint16_t>(range.end())});
+  }
+  std::ranges::sort(ranges, {}, &KeyRange::first);
+  const auto overlaps = [](const KeyRange& left, const KeyRange& right) { return right.first <= left.last; };
+  if (const auto found = std::ranges::adjacent_find(ranges, overlaps); found != ranges.end())
+    return refuse(proto::ConsumerAssignError, fmt::format("the ranges of hashes overlap at {}", (found + 1)->first));
+  return ranges;
+}
+
 // As a client gives a place to read on from. The store's own words for the ends are used for them.
 MessageId place_of(const proto::MessageIdData& id) {
   MessageId place{static_cast<int64_t>(id.ledgerid()), static_cast<int64_t>(id.entryid()), -1, -1};
@@ -77,11 +99,11 @@ void Consumers::subscribe(const proto::CommandSubscribe& command) {
     return connection_.refuse(request_id, *too_long);
   if (const auto too_long = refusal_of_name("the consumer's name", command.consumer_name()))
     return connection_.refuse(request_id, *too_long);
-  if (command.keysharedmeta().keysharedmode() == proto::STICKY)
-    return refused(proto::NotAllowedError,
-                   "key_shared with sticky hash ranges is not offered here; use the automatic split");
-  if (command.read_compacted())
-    return refused(proto::NotAllowedError, "topics are not compacted here; read them whole");
+  if (const auto ranges = key_ranges_of(command); !ranges) return connection_.refuse(request_id, ranges.error());
+  // Nothing is compacted here, and what is not is read whole, as by a broker.
+  if (command.read_compacted() && (type_of(command.subtype()) == SubscriptionType::kShared ||
+                                   type_of(command.subtype()) == SubscriptionType::kKeyShared))
+    return refused(proto::NotAllowedError, "compacted reading is for exclusive and failover subscriptions");
   const bool create = command.force_topic_creation();
   auto place = connection_.broker().topics().find(command.topic(), create);
   if (!place) return connection_.refuse(request_id, place.error());
@@ -138,10 +160,12 @@ void Consumers::subscribe_with_schema(const proto::CommandSubscribe& command, co
   options.read_only = !link->durable;
   options.partition = place.partition;
   options.whole_entries = true;
+  if (auto ranges = key_ranges_of(command)) options.key_ranges = std::move(*ranges);
   auto consumer = broker.store().open_consumer(std::move(options));
   if (!consumer) {
     auto refusal = refusal_of(consumer.error());
-    if (consumer.error().kind() == ErrorKind::kFixInput) refusal.code = proto::ConsumerBusy;
+    if (consumer.error().kind() == ErrorKind::kFixInput)
+      refusal.code = command.has_keysharedmeta() ? proto::ConsumerAssignError : proto::ConsumerBusy;
     return refused(refusal);
   }
   link->consumer = std::move(*consumer);
@@ -206,7 +230,11 @@ void Consumers::seek(const proto::CommandSeek& command) {
     return connection_.refuse(command.request_id(), {proto::ServiceNotReady, "the subscription is being moved"});
   if (!link->durable) return seek_reader(link, command);
   const auto topic = link->topic;
-  for (const auto& other : topic->consumers[link->subscription]) other->moving = true;
+  for (const auto& other : topic->consumers[link->subscription]) {
+    // What was acknowledged before is so before the move, and nothing that comes later counts.
+    other->connection->consumers().commit_acks(other);
+    other->moving = true;
+  }
   connection_.broker().run_blocking<Status>(
       [&store = connection_.broker().store(), place = topic->place, subscription = link->subscription,
        command]() -> Status {

@@ -25,6 +25,9 @@ inline constexpr int64_t kUnackedMax = 50'000;
 // Per connection; a client with more is told so.
 inline constexpr size_t kConsumersMax = 10'000;
 
+// Of hashes, that one consumer names.
+inline constexpr size_t kKeyRangesMax = 1'000;
+
 struct ConsumerLink {
   // What was sent of an entry and is not acknowledged.
   struct Pending {
