@@ -388,7 +388,10 @@ void Consumers::disconnect(const std::shared_ptr<ConsumerLink>& link) {
 }
 
 void Consumers::end() {
-  while (!links_.empty()) remove(links_.begin()->second);
+  while (!links_.empty()) {
+    const auto link = links_.begin()->second;  // held here: remove() takes it out of the list
+    remove(link);
+  }
 }
 
 }  // namespace fmesh::stream::pulsar::server

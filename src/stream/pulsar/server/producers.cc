@@ -355,7 +355,10 @@ void Producers::disconnect(const std::shared_ptr<ProducerLink>& link) {
 }
 
 void Producers::end() {
-  while (!links_.empty()) remove(links_.begin()->second);
+  while (!links_.empty()) {
+    const auto link = links_.begin()->second;  // held here: remove() takes it out of the list
+    remove(link);
+  }
 }
 
 }  // namespace fmesh::stream::pulsar::server
