@@ -145,11 +145,11 @@ class PulsarFaultsTest(unittest.TestCase):
                 self.proxy.cut()
 
         self.broker.subscribe(self.topic, "traffic")
-        producer = Traffic(self, "produce", self.topic, "--count", 20_000, "--rate", 4_000, "--deduplicate", "--name", "dedup", "--first", 0)
+        producer = Traffic(self, "produce", self.topic, "--count", 20_000, "--rate", 4_000, "--web", self.broker.url, "--deduplicate", "--name", "dedup", "--first", 0)
         disturb(producer.running)
         self.assertEqual(producer.result()["failed"], 0)
         # All of it again, as after a crash: none of it is stored.
-        again = Traffic(self, "produce", self.topic, "--count", 20_000, "--deduplicate", "--name", "dedup").result()
+        again = Traffic(self, "produce", self.topic, "--count", 20_000, "--web", self.broker.url, "--deduplicate", "--name", "dedup").result()
         self.assertEqual((again["records"], again["duplicates"]), (20_000, 20_000), again)
         consumed = Traffic(self, "consume", self.topic, "--count", 20_000).result()
         self.assertEqual((consumed["missing"], consumed["again"]), (0, 0), consumed)

@@ -31,7 +31,7 @@ using namespace stream;  // NOLINT: a program of one file
 
 struct Flags {
   std::string verb, url, topic, to, subscription = "traffic", type = "shared", name, token_file, listener;
-  std::string trust_file, seen_file;
+  std::string trust_file, web, seen_file;
   uint64_t forget_every = 0;  // of the entries, one in so many is not acknowledged the first time
   uint64_t count = 0, size = 100, rate = 0, first = 0, nack_every = 0, keys = 0;
   double seconds = 600;
@@ -61,6 +61,7 @@ class Traffic {
   Status open() {
     pulsar::PulsarOptions options;
     options.service_url = flags_.url;
+    options.web_service_url = flags_.web;
     options.listener_name = flags_.listener;
     options.send_timeout_ms = flags_.send_timeout_ms;
     options.tls_trust_file = flags_.trust_file;
@@ -335,6 +336,7 @@ int main(int count, char** arguments) {
   app.add_option("VERB", flags.verb)->required()->check(CLI::IsMember({"produce", "consume", "pass"}));
   app.add_option("URL", flags.url)->required();
   app.add_option("TOPIC", flags.topic)->required();
+  app.add_option("--web", flags.web);
   app.add_option("--to", flags.to);
   app.add_option("--count", flags.count);
   app.add_option("--first", flags.first);
