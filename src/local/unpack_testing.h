@@ -57,9 +57,10 @@ inline std::string tar_of(const std::vector<TarEntry>& entries) {
   return out + std::string(1024, '\0');
 }
 
-inline std::string gzip_of(const std::string& bytes) {
+// `window_bits` says the wrapping, as zlib's deflateInit2() takes it.
+inline std::string deflated(const std::string& bytes, int level, int window_bits) {
   z_stream stream{};
-  ::deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
+  ::deflateInit2(&stream, level, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY);
   std::string out(::deflateBound(&stream, bytes.size()) + 64, '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
   stream.avail_in = static_cast<uInt>(bytes.size());
@@ -70,6 +71,8 @@ inline std::string gzip_of(const std::string& bytes) {
   ::deflateEnd(&stream);
   return out;
 }
+
+inline std::string gzip_of(const std::string& bytes) { return deflated(bytes, Z_BEST_SPEED, MAX_WBITS + 16); }
 
 struct ZipEntryText {
   std::string name;
@@ -86,19 +89,7 @@ inline std::string little(uint64_t value, int bytes) {
   return out;
 }
 
-inline std::string raw_deflate(const std::string& bytes) {
-  z_stream stream{};
-  ::deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  std::string out(::deflateBound(&stream, bytes.size()) + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  ::deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  ::deflateEnd(&stream);
-  return out;
-}
+inline std::string raw_deflate(const std::string& bytes) { return deflated(bytes, Z_BEST_COMPRESSION, -MAX_WBITS); }
 
 inline std::string zip_of(const std::vector<ZipEntryText>& entries) {
   std::string out, directory;
